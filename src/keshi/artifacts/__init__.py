@@ -1,0 +1,1 @@
+"""One folder format for everything saved."""

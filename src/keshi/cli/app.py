@@ -1,0 +1,46 @@
+"""The keshi command: registers one thin file a verb, and turns errors into one message and exit status 2.
+
+Verb modules import nothing heavy at module level, so that help and `inspect` start without torch.
+"""
+
+from __future__ import annotations
+
+import sys
+
+import typer
+
+from keshi.errors import KeshiError
+
+app = typer.Typer(
+    name="keshi",
+    help="Release data, or representations of data, without releasing the people in them.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+    rich_markup_mode=None,
+)
+
+
+@app.callback(invoke_without_command=True)
+def version(show: bool = typer.Option(False, "--version", help="Print the version and stop.")) -> None:
+    if show:
+        from keshi import __version__
+
+        print(__version__)
+        raise typer.Exit
+
+
+def main() -> None:
+    """Run the command line; exit 0 done, 1 an audit threshold was missed, 2 wrong input."""
+    try:
+        app()
+    except (KeshiError, ValueError, OSError) as error:
+        print(f"{type(error).__name__}: {error}", file=sys.stderr)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        print("interrupted; nothing half-written was left behind", file=sys.stderr)
+        sys.exit(130)
+
+
+if __name__ == "__main__":
+    main()

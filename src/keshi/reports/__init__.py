@@ -1,0 +1,1 @@
+"""One self-contained HTML file, and the same figures as JSON."""
