@@ -124,16 +124,15 @@ class PrivacyLedger:
         assert ledger._state is not None
         if expected_id is not None and ledger.id != expected_id:
             raise BudgetError(
-                f"{path} is the ledger {ledger.id}, but the domain file names {expected_id}. "
-                "Give the ledger that was created for this data set."
+                f"{path} is the ledger {ledger.id}, but the domain file names {expected_id}. Give the "
+                "ledger that was created for this data set."
             )
         with ledger._file.reading() as chain:
             if not ledger._state.exists():
                 raise BudgetError(
-                    f"{path} is unknown to this machine: {ledger._state.path} does not exist, so nobody "
-                    "can tell "
-                    "whether this is the newest copy. If it is, and no other copy will spend any more, "
-                    f"run: keshi ledger adopt {path}"
+                    f"{path} is unknown to this machine: {ledger._state.path} does not exist, so nobody can "
+                    "tell whether this is the newest copy. If it is, and no other copy will spend any "
+                    f"more, run: keshi ledger adopt {path}"
                 )
             ledger._state.verify(chain, ledger=path)
             ledger._file.verify_payloads(chain)
@@ -237,14 +236,12 @@ class PrivacyLedger:
             if any(entry.fields["plan"] != plan for entry in earlier):
                 raise BudgetError(
                     f"run {run!r}, measurement {index} was paid for with another plan; a run cannot be "
-                    "replayed "
-                    "with other settings. Give the same settings, or start a new run."
+                    "replayed with other settings. Give the same settings, or start a new run."
                 )
             if _measurements(chain, "value", run, index):
                 raise BudgetError(
                     f"run {run!r}, measurement {index} is paid for and its noisy value is kept. Use it "
-                    "again with "
-                    f"stored({run!r}, {index}): drawing a second one would cost more privacy."
+                    f"again with stored({run!r}, {index}): drawing a second one would cost more privacy."
                 )
             refuse_overspending(chain, mu=mu, delta_slack=delta_slack, what=what)
             return fields | {"attempt": len(earlier)}
@@ -261,8 +258,8 @@ class PrivacyLedger:
                 raise BudgetError(f"the receipt of run {receipt.run!r} is of another ledger; not stored.")
             if _measurements(chain, "value", receipt.run, receipt.index):
                 raise BudgetError(
-                    f"run {receipt.run!r}, measurement {receipt.index} has its noisy value; "
-                    "a second one is never released. Use stored()."
+                    f"run {receipt.run!r}, measurement {receipt.index} has its noisy value; a second one is "
+                    "never released. Use stored()."
                 )
             key = {"run": receipt.run, "index": receipt.index, "spend": receipt.hash, "at": self._now()}
             return key | {"sha256": hashlib.sha256(payload).hexdigest()}

@@ -31,8 +31,8 @@ SCHEMA = (
     "CREATE TABLE entries (number INTEGER PRIMARY KEY, body TEXT NOT NULL, hash TEXT NOT NULL)",
     "CREATE TABLE noisy_values (entry INTEGER PRIMARY KEY, payload BLOB NOT NULL)",
     *(
-        f"CREATE TRIGGER {table}_no_{what.lower()} BEFORE {what} ON {table} "
-        "BEGIN SELECT RAISE(ABORT, 'the ledger is append-only'); END"
+        f"CREATE TRIGGER {table}_no_{what.lower()} BEFORE {what} ON {table} BEGIN SELECT RAISE(ABORT, 'the "
+        "ledger is append-only'); END"
         for table in TABLES
         for what in ("UPDATE", "DELETE")
     ),
@@ -158,8 +158,8 @@ class LedgerFile:
         if os.getpid() != self._process:
             raise BudgetError(
                 f"{self._name()} was opened in process {self._process} and is used in {os.getpid()}, after "
-                "a fork; "
-                "two processes must not share one connection. Open the ledger again in the new process."
+                "a fork; two processes must not share one connection. Open the ledger again in the new "
+                "process."
             )
         with self._lock, self._plain_errors("used"):
             self._connection.execute(begin)
@@ -203,9 +203,8 @@ class LedgerFile:
 
     def _altered(self, what: str) -> BudgetError:
         return BudgetError(
-            f"{self._name()} was altered: {what} does not fit the hash chain, so what has been spent is "
-            "not known. "
-            "Nothing is spent from it. Restore the newest sound copy."
+            f"{self._name()} was altered: {what} does not fit the hash chain, so what has been spent is not "
+            "known. Nothing is spent from it. Restore the newest sound copy."
         )
 
     def _name(self) -> str:

@@ -65,15 +65,13 @@ class LedgerState:
             raise self._unusable(error) from error
         try:
             try:
-                connection.execute(
-                    "BEGIN EXCLUSIVE"
-                )  # SQLite's file lock, on an empty file: works on every system
+                # SQLite's lock on an empty file works on every system, and dies with its process
+                connection.execute("BEGIN EXCLUSIVE")
             except sqlite3.Error as error:
                 if "locked" in str(error):
                     raise BudgetError(
-                        f"another process has been writing to this ledger, or to a copy of it, for "
-                        f"{self.timeout:g} "
-                        "seconds. Wait for that run, or stop it."
+                        "another process has been writing to this ledger, or to a copy of it, for "
+                        f"{self.timeout:g} seconds. Wait for that run, or stop it."
                     ) from error
                 raise self._unusable(error) from error
             yield
@@ -93,8 +91,8 @@ class LedgerState:
             what = f"its entry {number} is not the one written before: two copies spent separately"
         raise BudgetError(
             f"{ledger} is not the newest copy of this ledger: {what}, or a run in it is being replayed. "
-            "Nothing is "
-            "spent from it. Use the newest copy; if that is lost, take the budget of this data set as spent."
+            "Nothing is spent from it. Use the newest copy; if that is lost, take the budget of this data "
+            "set as spent."
         )
 
     def write(self, newest: Entry, *, pending: Entry | None = None) -> None:
@@ -122,14 +120,12 @@ class LedgerState:
         except (ArtifactError, KeyError, TypeError, ValueError) as error:
             raise BudgetError(
                 f"the state file {self.path} is damaged ({error}). Restore it; if you are certain that the "
-                "ledger is "
-                "the newest copy, move the state file away and run `keshi ledger adopt`."
+                "ledger is the newest copy, move the state file away and run `keshi ledger adopt`."
             ) from error
 
     def _unusable(self, error: Exception) -> BudgetError:
         return BudgetError(
             f"the state file {self.path} cannot be used ({error}); without it an old copy of the ledger "
-            "could pass "
-            "for the newest. Nothing may be released. Make room or make the folder writable, or set "
-            "KESHI_STATE."
+            "could pass for the newest. Nothing may be released. Make room or make the folder writable, or "
+            "set KESHI_STATE."
         )
