@@ -85,15 +85,15 @@ def release(
         raise ValueError(f"expected {sum(block.size for block in blocks)} sums, got {len(sums)}.")
     if len(sums) and np.abs(sums).max() >= LARGEST_SUM:
         raise ValueError("the sums are too large for 64-bit integers: too many records for this grid.")
-    stored = ledger.stored(run, index, plan_hash=plan_hash)
+    stored = ledger.stored(run, index, plan=plan_hash)
     if stored is not None:
         return np.frombuffer(stored, dtype="<i8").astype(np.int64)
     scales = noise_scales(blocks, mu)
     slack = delta_slack(
-        grid_distance((b.size, s) for b, s in zip(blocks, scales, strict=True)), ledger.epsilon
+        grid_distance((b.size, s) for b, s in zip(blocks, scales, strict=True)), ledger.budget["epsilon"]
     )
     receipt = ledger.spend(
-        run=run, index=index, what=what, mu=mu, delta_slack=slack, plan_hash=plan_hash
+        run=run, index=index, what=what, mu=mu, delta_slack=slack, plan=plan_hash
     )  # on disk before the noise exists: a crash from here on loses budget, never privacy
     noisy = np.concatenate(
         [

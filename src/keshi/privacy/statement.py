@@ -38,7 +38,7 @@ class PrivacyStatement:
         count = len(self.measurements)
         left = (
             "nothing of the budget remains"
-            if self.remaining < 1e-6
+            if self.remaining < 0.005
             else f"epsilon {self.remaining:.3g} of the budget remains"
         )
         return (

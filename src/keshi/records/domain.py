@@ -14,12 +14,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
-import tomlkit
-from tomlkit.exceptions import TOMLKitError
-
 from keshi.errors import DomainError
 
-FORMAT = "keshi-domain-1"
 Value = str | int | float | bool
 
 
@@ -89,18 +85,6 @@ class Timestamp:
 
 
 Column = Categorical | Numerical | Timestamp
-_TYPES: dict[str, type[Any]] = {
-    "categorical": Categorical,
-    "ordinal": Ordinal,
-    "numerical": Numerical,
-    "timestamp": Timestamp,
-}
-_NEEDED = {
-    "categorical": ("categories",),
-    "ordinal": ("categories",),
-    "numerical": ("lower", "upper"),
-    "timestamp": ("lower", "upper"),
-}
 
 
 @dataclass(frozen=True)
@@ -151,7 +135,7 @@ class Domain:
         if both:
             problems.append(f"columns {both} are both declared and ignored.")
         if problems:
-            raise DomainError(_listing(self.source, problems))
+            raise DomainError(listing(self.source, problems))
 
     def _label_problems(self, label: str) -> list[str]:
         column = self.columns.get(label)
@@ -209,59 +193,22 @@ class Domain:
         Raises:
             DomainError: naming every problem of the file at once.
         """
-        path = Path(path)
-        try:
-            text = path.read_text(encoding="utf-8")
-        except UnicodeDecodeError as error:
-            raise DomainError(f"{path}: a domain file is UTF-8 text, and this is not.") from error
-        return cls.loads(text, source=str(path))
+        from keshi.records.domain_file import read
+
+        return read(path)
 
     @classmethod
     def loads(cls, text: str, *, source: str = "the domain") -> Domain:
         """Parse the text of a domain file; `source` names it in messages."""
-        try:
-            document = tomlkit.parse(text).unwrap()
-        except TOMLKitError as error:
-            raise DomainError(f"{source}: this is not TOML: {error}") from error
-        if document.get("format") != FORMAT:
-            raise DomainError(
-                f'{source}: the first line must be format = "{FORMAT}", got {document.get("format")!r}. '
-                "`keshi domain FILE > people.toml` drafts a domain file."
-            )
-        known = {"format", "label", "outside", "ignore", "missing_values", "ledger", "columns"}
-        problems = [
-            f"unknown setting {key!r}; expected {sorted(known)}." for key in sorted(set(document) - known)
-        ]
-        columns: dict[str, Column] = {}
-        tables = document.get("columns", {})
-        for name, table in tables.items() if isinstance(tables, dict) else ():
-            column, found = _parse_column(name, table)
-            problems += found
-            if column is not None:
-                columns[name] = column
-        if problems:
-            raise DomainError(_listing(source, problems))
-        return cls(
-            columns,
-            label=document.get("label"),
-            outside=document.get("outside", "clip"),
-            ignore=tuple(document.get("ignore", ())),
-            missing_values=tuple(document.get("missing_values", ())),
-            ledger=document.get("ledger"),
-            source=source,
-        )
+        from keshi.records.domain_file import loads
+
+        return loads(text, source=source)
 
     def dumps(self) -> str:
         """The text of the domain file; `Domain.loads` gives an equal Domain back."""
-        document: dict[str, Any] = {"format": FORMAT, "outside": self.outside}
-        for key in ("label", "ledger"):
-            if getattr(self, key) is not None:
-                document[key] = getattr(self, key)
-        for key in ("ignore", "missing_values"):
-            if getattr(self, key):
-                document[key] = list(getattr(self, key))
-        document["columns"] = {name: _column_table(column) for name, column in self.columns.items()}
-        return tomlkit.dumps(document)
+        from keshi.records.domain_file import dumps
+
+        return dumps(self)
 
     def with_ledger(self, ledger: str) -> Domain:
         """The same domain, bound to a ledger."""
@@ -272,50 +219,6 @@ def _seconds(moment: str) -> float:
     parsed = datetime.fromisoformat(moment)
     start = datetime(1970, 1, 1, tzinfo=UTC if parsed.tzinfo else None)
     return (parsed - start).total_seconds()
-
-
-def _type_name(column: Column) -> str:
-    return next(name for name, kind in _TYPES.items() if type(column) is kind)
-
-
-def _column_table(column: Column) -> dict[str, Any]:
-    table: dict[str, Any] = {"type": _type_name(column)}
-    for key, value in vars(column).items():
-        if value is None or value is False:
-            continue
-        table[key] = list(value) if isinstance(value, tuple) else value
-    return table
-
-
-def _parse_column(name: str, table: Any) -> tuple[Column | None, list[str]]:
-    if not isinstance(table, dict):
-        return None, [f"[columns.{name}] must be a table with a type, got {table!r}."]
-    kind = table.get("type")
-    if kind not in _TYPES:
-        return None, [f"column {name!r}: type must be one of {', '.join(_TYPES)}; got {kind!r}."]
-    fields = {key: value for key, value in table.items() if key != "type"}
-    problems = [
-        f"column {name!r}: {key} is not declared; fill it in from public knowledge, not from the records "
-        "(or learn it under differential privacy)."
-        for key in _NEEDED[kind]
-        if key not in fields
-    ]
-    known = set(_TYPES[kind].__dataclass_fields__)
-    problems += [
-        f"column {name!r}: unknown setting {key!r}; a {kind} column has {sorted(known)}."
-        for key in sorted(set(fields) - known)
-    ]
-    if problems:
-        return None, problems
-    if "categories" in fields:
-        if not isinstance(fields["categories"], list):
-            return None, [f"column {name!r}: categories must be a list, got {fields['categories']!r}."]
-        fields["categories"] = tuple(fields["categories"])
-    if kind == "timestamp":
-        for key in ("lower", "upper"):
-            if isinstance(fields[key], datetime):  # TOML has moments of its own
-                fields[key] = fields[key].isoformat()
-    return _TYPES[kind](**fields), []
 
 
 def category_key(value: Any) -> str:
@@ -365,7 +268,8 @@ def _column_problems(name: str, column: Column) -> list[str]:
     return []
 
 
-def _listing(source: str, problems: list[str]) -> str:
+def listing(source: str, problems: list[str]) -> str:
+    """One message that names all problems of one source."""
     if len(problems) == 1:
         return f"{source}: {problems[0]}"
     return f"{source} has {len(problems)} problems:\n" + "\n".join(f"  - {problem}" for problem in problems)

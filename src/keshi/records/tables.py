@@ -259,7 +259,7 @@ def _decode_number(
     numbers = column.lower + share * (column.upper - column.lower)
     if column.integer:
         numbers = np.clip(np.rint(numbers), np.ceil(column.lower), np.floor(column.upper))
-    series = pd.Series(np.where(missing, np.nan, numbers))
+    series: Any = pd.Series(np.where(missing, np.nan, numbers))
     if column.integer:
         series = series.astype("Int64")  # the one whole-number dtype that can hold a missing value
         return series.astype(column.dtype or ("Int64" if column.missing else "int64"))  # type: ignore[call-overload]

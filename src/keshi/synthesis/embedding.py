@@ -25,7 +25,7 @@ from keshi.synthesis.features import WEIGHT
 from keshi.synthesis.private_embedding import Measurement, Plan, PrivateEmbedding, share_of_mu
 
 # Part of delta kept back for the integer grid of the noise; a release that needs more is refused.
-SLACK_SHARE = 1e-3
+SLACK_SHARE = 1e-6
 Progress = Callable[[str, int], None]
 """Called with what is going on and the number of records read so far."""
 RecordBatches = Callable[[], Iterable[EncodedBatch]]
@@ -35,8 +35,11 @@ RecordBatches = Callable[[], Iterable[EncodedBatch]]
 class Preset(Protocol):
     """What plans the measurements: from n, epsilon, the domain and earlier measurements only."""
 
-    name: str
-    shares: tuple[float, ...]
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def shares(self) -> tuple[float, ...]: ...
 
     def plan(self, domain: Domain, earlier: Sequence[Measurement], *, seed: int) -> Plan: ...
 
@@ -166,8 +169,8 @@ def embed(
         mu=mu,
         delta_slack=delta * SLACK_SHARE,
         measurements=tuple(m.plan.what for m in measurements),
-        remaining=ledger.remaining(),
-        ledger=ledger.identifier,
+        remaining=ledger.remaining().epsilon,
+        ledger=ledger.id,
         ledger_head=ledger.head,
         assumed_public=(
             "column names, types, bounds and categories as declared in domain.toml",
