@@ -76,7 +76,9 @@ def is_numerical(column: pd.Series) -> bool:
         return False
     kinds = pd.api.types
     return (
-        kinds.is_numeric_dtype(column) or kinds.is_datetime64_any_dtype(column) or kinds.is_timedelta64_dtype(column)
+        kinds.is_numeric_dtype(column)
+        or kinds.is_datetime64_any_dtype(column)
+        or kinds.is_timedelta64_dtype(column)
     )
 
 
@@ -125,7 +127,9 @@ def category_cells(name: str, reference: pd.Series, synthetic: pd.Series) -> Cel
     return CellColumn(name, labels, cells[: len(real)], cells[len(real) :])
 
 
-def bin_edges(values: np.ndarray, *, bins: int, quantiles: bool, bounds: tuple[float, float] | None) -> np.ndarray:
+def bin_edges(
+    values: np.ndarray, *, bins: int, quantiles: bool, bounds: tuple[float, float] | None
+) -> np.ndarray:
     """Borders of the bins of a numeric column, ascending and without ties; at least two.
 
     Equal-width bins span `bounds` (the public ones, where the caller has them) or else the finite values of the

@@ -233,7 +233,9 @@ def _random_range(column: CellColumn, generator: np.random.Generator) -> np.ndar
     """Which cells a query asks for, bool of shape (cells,); never none of them."""
     wanted = np.zeros(column.cells, dtype=bool)
     if column.edges is None:
-        values = column.cells - 1 if column.cells > 1 else column.cells  # missing is no value, unless there is no other
+        values = (
+            column.cells - 1 if column.cells > 1 else column.cells
+        )  # missing is no value, unless there is no other
         wanted[:values] = generator.random(values) < 0.5
         wanted[generator.integers(values)] = True
     else:
@@ -266,5 +268,7 @@ def scaled_wasserstein(
         if upper > lower:
             distances[str(name)] = float(distance / (upper - lower))
         else:
-            distances[str(name)] = 0.0 if distance == 0 else float("inf")  # a constant column that was not kept
+            distances[str(name)] = (
+                0.0 if distance == 0 else float("inf")
+            )  # a constant column that was not kept
     return distances

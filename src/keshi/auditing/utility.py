@@ -189,7 +189,9 @@ def _labels(synthetic: pd.DataFrame, real_test: pd.DataFrame, label: str) -> tup
             f"{MOST_CLASSES}. Choose a categorical column, or bin this one first."
         )
     if count < 2:
-        raise RecordsError(f"label column {label!r} needs two classes in the real test table, it has {count}.")
+        raise RecordsError(
+            f"label column {label!r} needs two classes in the real test table, it has {count}."
+        )
     return as_text(synthetic[label]), test
 
 
@@ -199,7 +201,9 @@ def _obstacles(train_y: np.ndarray, classes: np.ndarray, counts: np.ndarray) -> 
     trained = set(train_y)
     lost = [str(c) for c in classes if c not in trained]
     if lost:
-        notes.append(f"the training table lacks these classes: {', '.join(lost)}; each scores as a coin would")
+        notes.append(
+            f"the training table lacks these classes: {', '.join(lost)}; each scores as a coin would"
+        )
     if unknown := sorted(trained - set(classes)):
         notes.append(f"the training table has classes that the test table lacks: {', '.join(unknown)}")
     if len(trained) < 2:
@@ -215,9 +219,7 @@ def _obstacles(train_y: np.ndarray, classes: np.ndarray, counts: np.ndarray) -> 
     return None, notes
 
 
-def encode_features(
-    train: pd.DataFrame, test: pd.DataFrame, *, label: str
-) -> tuple[np.ndarray, np.ndarray]:
+def encode_features(train: pd.DataFrame, test: pd.DataFrame, *, label: str) -> tuple[np.ndarray, np.ndarray]:
     """Features of both tables, float32 of shape (n, f) and (m, f); vocabulary and ranges are those of `train`."""
     blocks: list[tuple[np.ndarray, np.ndarray]] = []
     for name in test.columns:
@@ -253,7 +255,9 @@ def _one_hot(train: np.ndarray, test: np.ndarray) -> tuple[np.ndarray, np.ndarra
     from sklearn.preprocessing import OneHotEncoder
 
     encoder = OneHotEncoder(handle_unknown="ignore", sparse_output=False, dtype=np.float32)
-    columns = [np.array(["(missing)" if v is None else f"={v}" for v in c]).reshape(-1, 1) for c in (train, test)]
+    columns = [
+        np.array(["(missing)" if v is None else f"={v}" for v in c]).reshape(-1, 1) for c in (train, test)
+    ]
     return encoder.fit_transform(columns[0]), encoder.transform(columns[1])
 
 
@@ -282,8 +286,6 @@ def roc_auc_interval(area: float, positives: int, negatives: int) -> tuple[float
     """95 % interval of a ROC-AUC over test rows (Hanley & McNeil, Radiology 1982), cut to 0..1."""
     # q1: two positives both above one negative; q2: one positive above two negatives
     q1, q2 = area / (2 - area), 2 * area * area / (1 + area)
-    spread = (
-        area * (1 - area) + (positives - 1) * (q1 - area * area) + (negatives - 1) * (q2 - area * area)
-    )
+    spread = area * (1 - area) + (positives - 1) * (q1 - area * area) + (negatives - 1) * (q2 - area * area)
     error = 1.96 * np.sqrt(max(spread, 0.0) / (positives * negatives))
     return float(max(0.0, area - error)), float(min(1.0, area + error))

@@ -30,7 +30,9 @@ def independent_columns(table: pd.DataFrame, *, rows: int | None = None, seed: i
 
     def draw() -> np.ndarray:
         return (
-            generator.permutation(len(table)) if count == len(table) else generator.integers(0, len(table), count)
+            generator.permutation(len(table))
+            if count == len(table)
+            else generator.integers(0, len(table), count)
         )
 
     columns = [table.iloc[draw(), i].reset_index(drop=True) for i in range(table.shape[1])]

@@ -9,6 +9,11 @@ import sys
 
 import typer
 
+from keshi.cli.domain import domain
+from keshi.cli.embed import embed
+from keshi.cli.sample import sample
+from keshi.cli.synthesize import synthesize
+from keshi.cli.train import train
 from keshi.errors import KeshiError
 
 app = typer.Typer(
@@ -28,6 +33,10 @@ def version(show: bool = typer.Option(False, "--version", help="Print the versio
 
         print(__version__)
         raise typer.Exit
+
+
+for verb in (domain, embed, train, sample, synthesize):
+    app.command()(verb)
 
 
 def main() -> None:

@@ -24,6 +24,8 @@ def sample(
     from keshi.synthesis.synthesizer import Generator
 
     drawn = Generator.load(generator)
-    changed = write_table(drawn.sample(rows, seed=seed), output, neutralise_formulas=neutralise_formulas)
+    changed = write_table(
+        drawn.sample_batches(rows, seed=seed), output, neutralise_formulas=neutralise_formulas
+    )
     print(f"wrote {output} ({rows:,} records{f'; {changed:,} texts quoted' if changed else ''})")
     print(drawn.statement.sentence)

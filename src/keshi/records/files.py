@@ -5,8 +5,9 @@ Imports neither privacy nor networks.
 
 from __future__ import annotations
 
+import gzip
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -108,35 +109,70 @@ def column_types(path: str | Path) -> dict[str, str]:
     return {field.name: kind(field.type) for field in schema}
 
 
-def write_table(table: pd.DataFrame, path: str | Path, *, neutralise_formulas: bool = False) -> int:
-    """Write a table to csv or parquet under a temporary name, then rename it; returns the number of cells changed.
+def write_table(
+    tables: Iterable[pd.DataFrame], path: str | Path, *, neutralise_formulas: bool = False
+) -> int:
+    """Write batches of a table to csv or parquet under a temporary name, then rename it.
 
     Args:
-        table: The records.
+        tables: The records, in batches of the same columns, at least one.
         path: Where to; the ending says the format (.csv, .csv.gz, .parquet).
         neutralise_formulas: Put a quote before every text that a spreadsheet would run as a formula.
+
+    Returns:
+        The number of texts that were quoted.
     """
     path = Path(path)
     name = path.name.lower()
-    changed = 0
-    if neutralise_formulas:
-        table, changed = _neutralised(table)
     if not name.endswith((".csv", ".csv.gz", *_PARQUET)):
         raise ValueError(f"{path}: a table is written as .csv, .csv.gz or .parquet.")
     temporary = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    changed = 0
+
+    def batches() -> Iterator[pd.DataFrame]:
+        nonlocal changed
+        for table in tables:
+            if neutralise_formulas:
+                table, found = _neutralised(table)
+                changed += found
+            yield table
+
     try:
         if name.endswith(_PARQUET):
-            table.to_parquet(temporary, index=False)
+            _write_parquet(batches(), temporary)
         else:
-            # No time stamp inside the gzip member: the same table gives the same bytes.
-            compression: Any = {"method": "gzip", "mtime": 0} if name.endswith(".gz") else None
-            table.to_csv(temporary, index=False, compression=compression, lineterminator="\n")
+            _write_csv(batches(), temporary, compress=name.endswith(".gz"))
         with temporary.open("rb") as written:
             os.fsync(written.fileno())
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
     return changed
+
+
+def _write_csv(tables: Iterable[pd.DataFrame], path: Path, *, compress: bool) -> None:
+    with path.open("wb") as raw:
+        # No time stamp inside the gzip member: the same table gives the same bytes.
+        stream: Any = gzip.GzipFile("", "wb", fileobj=raw, mtime=0) if compress else raw
+        for number, table in enumerate(tables):
+            table.to_csv(stream, index=False, header=number == 0, lineterminator="\n")
+        if compress:
+            stream.close()
+
+
+def _write_parquet(tables: Iterable[pd.DataFrame], path: Path) -> None:
+    import pyarrow as pa
+    import pyarrow.parquet
+
+    writer = None
+    try:
+        for table in tables:
+            arrow = pa.Table.from_pandas(table, preserve_index=False)
+            writer = writer or pa.parquet.ParquetWriter(path, arrow.schema)
+            writer.write_table(arrow.cast(writer.schema))
+    finally:
+        if writer is not None:
+            writer.close()
 
 
 def _neutralised(table: pd.DataFrame) -> tuple[pd.DataFrame, int]:

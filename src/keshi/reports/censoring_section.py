@@ -47,15 +47,19 @@ def censoring_section(
         title, text: of the section.
     """
     if len(points) < 2:
-        raise ValueError(f"points must hold the representation before and after censoring, got {len(points)} point(s).")
+        raise ValueError(
+            f"points must hold the representation before and after censoring, got {len(points)} point(s)."
+        )
     before, after = points[0], points[1]
     measures = ("label, known people", "label, unknown people", "attacker names the person")
-    values = {
-        one.name: (one.macro_f_known, one.macro_f_unknown, one.attacker_accuracy) for one in points
-    }
+    values = {one.name: (one.macro_f_known, one.macro_f_unknown, one.attacker_accuracy) for one in points}
     table = _table(points, majority_rate, label_majority_f)
     legend = [
-        (one.name, "real" if i == 0 else RINGS_AND_DOTS[(i - 1) % 5], "ring" if i == 0 else f"mark{i % len(charts.MARKERS)}")
+        (
+            one.name,
+            "real" if i == 0 else RINGS_AND_DOTS[(i - 1) % 5],
+            "ring" if i == 0 else f"mark{i % len(charts.MARKERS)}",
+        )
         for i, one in enumerate(points)
     ]
     overview = Figure(
@@ -71,7 +75,11 @@ def censoring_section(
         f"guessing {number(majority_rate)}.",
         table,
         legend + [("guessing", "ink", "tick")],
-        data={"points": [asdict(one) for one in points], "majority_rate": majority_rate, "label_majority_f": label_majority_f},
+        data={
+            "points": [asdict(one) for one in points],
+            "majority_rate": majority_rate,
+            "label_majority_f": label_majority_f,
+        },
     )
     panels = [
         Panel(
@@ -102,7 +110,11 @@ def censoring_section(
             f"guessing {number(majority_rate)}",
         ),
         (f"{number(before.macro_f_known)} → {number(after.macro_f_known)}", "macro-F, known people", ""),
-        (f"{number(before.macro_f_unknown)} → {number(after.macro_f_unknown)}", "macro-F, unknown people", ""),
+        (
+            f"{number(before.macro_f_unknown)} → {number(after.macro_f_unknown)}",
+            "macro-F, unknown people",
+            "",
+        ),
     ]
     note = (
         "Measured leakage, no guarantee: the attackers were trained afresh on the finished representation, "
@@ -113,13 +125,18 @@ def censoring_section(
 
 def _table(points: Sequence[CensoringPoint], majority_rate: float, label_floor: float | None) -> Table:
     heading = ["representation", "macro-F known", "macro-F unknown", "attacker, windows"]
-    trials, errors = any(p.trial_accuracy is not None for p in points), any(p.equal_error_rate is not None for p in points)
+    trials, errors = (
+        any(p.trial_accuracy is not None for p in points),
+        any(p.equal_error_rate is not None for p in points),
+    )
     attackers = any(p.attacker for p in points)
     heading += ["attacker, trials"] * trials + ["equal error rate"] * errors + ["worst attacker"] * attackers
     rows = []
     for p in points:
         row = [p.name, p.macro_f_known, p.macro_f_unknown, p.attacker_accuracy]
-        rows.append(row + [p.trial_accuracy] * trials + [p.equal_error_rate] * errors + [p.attacker] * attackers)
+        rows.append(
+            row + [p.trial_accuracy] * trials + [p.equal_error_rate] * errors + [p.attacker] * attackers
+        )
     guessing = ["guessing", label_floor, label_floor, majority_rate]
     rows.append(guessing + [majority_rate] * trials + [0.5] * errors + [None] * attackers)
     return Table(heading, rows, "Usefulness and leakage")

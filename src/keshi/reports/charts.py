@@ -87,7 +87,9 @@ def _category_bars(labels: Sequence[str], real: Sequence[float], made: Sequence[
         axes = figure.add_subplot()
         places = np.arange(len(rows))
         axes.barh(places - 0.19, [r[1] for r in rows], 0.36, color=INK["real"], alpha=0.42, linewidth=0)
-        axes.barh(places + 0.19, [r[2] for r in rows], 0.3, facecolor="none", edgecolor=INK["made"], linewidth=1.4)
+        axes.barh(
+            places + 0.19, [r[2] for r in rows], 0.3, facecolor="none", edgecolor=INK["made"], linewidth=1.4
+        )
         axes.set_yticks(places, [shortened(r[0], 16) for r in rows])
         axes.invert_yaxis()
         axes.set_xlim(left=0)
@@ -116,9 +118,7 @@ def _plain_numbers(value: float, _: int | None = None) -> str:
     return f"{value:.4g}"
 
 
-def pair_heat_map(
-    columns: Sequence[str], distances: np.ndarray, *, largest: float, alt: str
-) -> str:
+def pair_heat_map(columns: Sequence[str], distances: np.ndarray, *, largest: float, alt: str) -> str:
     """Lower triangle of a symmetric (d, d) matrix; the darker, the farther apart. The diagonal holds single columns.
 
     `largest` is the value of the darkest cell: the same for maps that stand beside each other.
@@ -132,12 +132,16 @@ def pair_heat_map(
         for i in range(size):
             for j in range(i + 1):
                 alpha = max(0.02, float(shade[i, j]))
-                cell = Rectangle((j - 0.46, i - 0.46), 0.92, 0.92, facecolor=INK["made"], alpha=alpha, linewidth=0)
+                cell = Rectangle(
+                    (j - 0.46, i - 0.46), 0.92, 0.92, facecolor=INK["made"], alpha=alpha, linewidth=0
+                )
                 axes.add_patch(cell)
         names = [shortened(name, 15) for name in columns]
         step = max(1, math.ceil(size / 30))  # a wide table names every second or third column
         axes.set_yticks(range(0, size, step), names[::step], fontsize=8.5)
-        axes.set_xticks(range(0, size, step), names[::step], rotation=50, ha="right", rotation_mode="anchor", fontsize=8.5)
+        axes.set_xticks(
+            range(0, size, step), names[::step], rotation=50, ha="right", rotation_mode="anchor", fontsize=8.5
+        )
         axes.set_xlim(-0.6, size - 0.4)
         axes.set_ylim(size - 0.4, -0.6)
         for side in ("left", "bottom"):
@@ -162,17 +166,32 @@ def ranges_between_yardsticks(
         axes = figure.add_subplot()
         for row, (value, floor, ceiling) in enumerate(zip(values, floors, ceilings, strict=True)):
             if floor is not None and ceiling is not None:
-                axes.plot([floor, ceiling], [row, row], color=INK["rule"], linewidth=5, solid_capstyle="round", zorder=1)
+                axes.plot(
+                    [floor, ceiling],
+                    [row, row],
+                    color=INK["rule"],
+                    linewidth=5,
+                    solid_capstyle="round",
+                    zorder=1,
+                )
             if floor is not None:
                 axes.plot(floor, row, "|", color=INK["muted"], markersize=13, markeredgewidth=2)
             if ceiling is not None:
-                style = {"markerfacecolor": INK["paper"], "markeredgecolor": INK["real"], "markeredgewidth": 1.8}
+                style = {
+                    "markerfacecolor": INK["paper"],
+                    "markeredgecolor": INK["real"],
+                    "markeredgewidth": 1.8,
+                }
                 axes.plot(ceiling, row, "D", markersize=7.5, **style)
             if value is not None:
                 axes.plot(value, row, "o", color=INK["made"], markersize=8.5)
-                axes.annotate(number(value), (value, row), (0, 7), textcoords="offset points", ha="center", fontsize=9)
+                axes.annotate(
+                    number(value), (value, row), (0, 7), textcoords="offset points", ha="center", fontsize=9
+                )
             else:
-                axes.annotate("inconclusive", (lower, row), (0, 7), textcoords="offset points", color=INK["muted"])
+                axes.annotate(
+                    "inconclusive", (lower, row), (0, 7), textcoords="offset points", color=INK["muted"]
+                )
         axes.set_yticks(range(len(names)), [shortened(name, 20) for name in names])
         axes.set_ylim(len(names) - 0.5, -0.7)
         axes.set_xlim(lower - 0.08 * room, upper + 0.08 * room)
@@ -231,7 +250,11 @@ def trade_off(
     with canvas(PLOT * 0.86, 285) as figure:
         axes = figure.add_subplot()
         for index, (x, y) in enumerate(zip(leakage, usefulness, strict=True)):
-            colour = INK["real"] if index == 0 else INK[("made", "third", "fourth", "fifth", "sixth")[(index - 1) % 5]]
+            colour = (
+                INK["real"]
+                if index == 0
+                else INK[("made", "third", "fourth", "fifth", "sixth")[(index - 1) % 5]]
+            )
             filled = {"markerfacecolor": INK["paper"], "markeredgewidth": 1.9} if index == 0 else {}
             axes.plot(x, y, MARKERS[index % len(MARKERS)], color=colour, markersize=9, zorder=3, **filled)
         if len(names) == 2:
@@ -240,8 +263,13 @@ def trade_off(
         if floor is not None:
             axes.axvline(floor, color=INK["ink"], linewidth=1.1, linestyle=(0, (4, 3)))
             axes.annotate(
-                "guessing", (floor, 0.03), (4, 0), xycoords=("data", "axes fraction"), textcoords="offset points",
-                fontsize=8.5, color=INK["muted"],
+                "guessing",
+                (floor, 0.03),
+                (4, 0),
+                xycoords=("data", "axes fraction"),
+                textcoords="offset points",
+                fontsize=8.5,
+                color=INK["muted"],
             )
         left, right, bottom, top = limits or (0.0, 1.0, 0.0, 1.0)
         axes.set_xlim(left, right)
@@ -273,7 +301,11 @@ def changes(
             if floors[row] is not None:
                 axes.plot(floors[row], row, "|", color=INK["ink"], markersize=18, markeredgewidth=1.6)
         for index, one in enumerate(series):
-            colour = INK["real"] if index == 0 else INK[("made", "third", "fourth", "fifth", "sixth")[(index - 1) % 5]]
+            colour = (
+                INK["real"]
+                if index == 0
+                else INK[("made", "third", "fourth", "fifth", "sixth")[(index - 1) % 5]]
+            )
             filled = {"markerfacecolor": INK["paper"], "markeredgewidth": 1.9} if index == 0 else {}
             marker = MARKERS[index % len(MARKERS)]
             for row, value in enumerate(one):

@@ -143,7 +143,11 @@ def report_json(report: Report) -> dict[str, Any]:
     """The same figures as plain JSON: texts, tables and the numbers behind each picture, without the pictures."""
 
     def table(one: Table | None) -> dict[str, Any] | None:
-        return one and {"caption": one.caption, "columns": list(one.columns), "rows": [list(r) for r in one.rows]}
+        return one and {
+            "caption": one.caption,
+            "columns": list(one.columns),
+            "rows": [list(r) for r in one.rows],
+        }
 
     sections = [
         {
@@ -151,7 +155,8 @@ def report_json(report: Report) -> dict[str, Any]:
             "text": section.text,
             "exact": section.exact,
             "highlights": [
-                {"value": value, "what": what, "compared_with": beside} for value, what, beside in section.highlights
+                {"value": value, "what": what, "compared_with": beside}
+                for value, what, beside in section.highlights
             ],
             "figures": [
                 {"caption": f.caption, "alt": f.alt, "table": table(f.table), "data": dict(f.data)}

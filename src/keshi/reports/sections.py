@@ -107,7 +107,9 @@ def pairs_section(
         )
         for name, one in maps
     ]
-    caption = "Total variation distance of every pair of columns, 20 equal-width bins; darker is farther apart."
+    caption = (
+        "Total variation distance of every pair of columns, 20 equal-width bins; darker is farther apart."
+    )
     if len(names) < len(columns):
         caption += f" The {len(names)} columns that are farthest apart, of {len(columns)}."
     figure = Figure(
@@ -196,7 +198,9 @@ def utility_section(
         mean = float(np.mean(values)) if values and len(values) == len(names) else None
         return known + ([mean] if len(names) > 1 else [])
 
-    shown = [name.replace("_", " ").replace("mlp", "MLP") for name in names] + (["mean"] if len(names) > 1 else [])
+    shown = [name.replace("_", " ").replace("mlp", "MLP") for name in names] + (
+        ["mean"] if len(names) > 1 else []
+    )
     values, floors, ceilings = areas(result), areas(floor), areas(ceiling)
     alt = "ROC-AUC of classifiers: " + "; ".join(
         f"{name} {number(value)}" for name, value in zip(shown, values, strict=True)
@@ -223,7 +227,10 @@ def utility_section(
         Table(
             ("classifier", "synthetic", "real rows", "independent columns"),
             [
-                (shown[i], *(one.scores[i].average_precision if one else None for one in (result, ceiling, floor)))
+                (
+                    shown[i],
+                    *(one.scores[i].average_precision if one else None for one in (result, ceiling, floor)),
+                )
                 for i in range(len(names))
             ],
             "Average precision on real test rows",
@@ -238,19 +245,28 @@ def utility_section(
         data={"synthetic": result.to_json()}
         | {name: one.to_json() for name, one in (("real", ceiling), ("independent", floor)) if one},
     )
-    goal = f"class {result.positive}" if result.positive else f"{len(result.classes)} classes, each against the rest"
+    goal = (
+        f"class {result.positive}"
+        if result.positive
+        else f"{len(result.classes)} classes, each against the rest"
+    )
     reasons = sorted({score.reason for score in result.scores if score.reason})
     text = (
         f"Learning to predict {result.label} ({goal}); {result.train_rows:,} training rows, "
-        f"{result.test_rows:,} real test rows. " + " ".join(f"Note: {note}." for note in (*result.notes, *reasons))
+        f"{result.test_rows:,} real test rows. "
+        + " ".join(f"Note: {note}." for note in (*result.notes, *reasons))
     )
     beside = [
-        f"{name} {number(one.mean_roc_auc)}" for name, one in (("real rows", ceiling), ("independent columns", floor)) if one
+        f"{name} {number(one.mean_roc_auc)}"
+        for name, one in (("real rows", ceiling), ("independent columns", floor))
+        if one
     ]
     mean = result.mean_roc_auc
     value = "inconclusive" if mean is None else number(mean)
     highlights = [(value, "mean ROC-AUC, trained on synthetic", ", ".join(beside))]
-    return Section("Use: train on synthetic, test on real", text.strip(), [figure], tables[1:], highlights, exact=True)
+    return Section(
+        "Use: train on synthetic, test on real", text.strip(), [figure], tables[1:], highlights, exact=True
+    )
 
 
 def _interval(result: Utility, index: int) -> str | None:
@@ -272,7 +288,11 @@ def learning_curves_section(
 ) -> Section:
     """Curves {"name", "x", "y"} over a common axis; `exact` where they were computed from records."""
     svg = charts.lines(
-        curves, x_label=x_label, y_label=y_label, log_y=log_y, alt=f"{y_label} over {x_label}: {_named(curves)}."
+        curves,
+        x_label=x_label,
+        y_label=y_label,
+        log_y=log_y,
+        alt=f"{y_label} over {x_label}: {_named(curves)}.",
     )
     rows = []
     for one in curves:
@@ -287,7 +307,9 @@ def learning_curves_section(
         svg,
         f"{y_label} over {x_label}",
         f"Line chart of {_named(curves)}.",
-        Table(("curve", x_label, y_label), rows, "Points of the curves (at most 12 each; all are in the JSON)"),
+        Table(
+            ("curve", x_label, y_label), rows, "Points of the curves (at most 12 each; all are in the JSON)"
+        ),
         legend,
         data={"curves": [dict(one) for one in curves]},
     )
@@ -299,7 +321,11 @@ def _named(curves: Sequence[Mapping[str, Any]]) -> str:
 
 
 def settings_section(
-    settings: Mapping[str, Any], *, cost: Mapping[str, Any] | None = None, title: str = "Cost and settings", text: str = ""
+    settings: Mapping[str, Any],
+    *,
+    cost: Mapping[str, Any] | None = None,
+    title: str = "Cost and settings",
+    text: str = "",
 ) -> Section:
     """What a run cost, with units in the names (`"CPU seconds"`), and the settings that repeat it."""
     tables = [Table(("cost", "value"), list(cost.items()), "What it cost")] if cost else []

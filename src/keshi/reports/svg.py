@@ -87,7 +87,9 @@ def to_svg(figure: Canvas, *, alt: str) -> str:
     """The figure as one `<svg>` element with `alt` as its accessible name; no namespace, no outside reference."""
     stream = io.StringIO()
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # a glyph that the measuring font lacks is drawn by the page's font all the same
+        warnings.simplefilter(
+            "ignore"
+        )  # a glyph that the measuring font lacks is drawn by the page's font all the same
         figure.savefig(stream, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
     text = stream.getvalue()
     return compact(text[text.index("<svg") :], alt=alt, prefix=f"f{next(_numbering)}-")
