@@ -792,12 +792,13 @@ def test_a_full_disk_leaves_nothing_half_written(suffix: str, tmp_path: Path) ->
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="the superuser writes everywhere")
 def test_a_read_only_folder_is_read_and_not_written(tmp_path: Path) -> None:
     save(tmp_path / "a", kind="audit", settings={}, files={"notes.txt": b"1"})
     for path in (tmp_path / "a", tmp_path):
         path.chmod(0o555)
     try:
+        if os.access(tmp_path, os.W_OK):
+            pytest.skip("the superuser writes everywhere")
         assert load(tmp_path / "a").files == {"notes.txt": b"1"}
         with pytest.raises(PermissionError):
             save(tmp_path / "b", kind="audit", settings={}, files={})

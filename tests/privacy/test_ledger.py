@@ -695,10 +695,11 @@ def test_a_full_disk_while_spending_or_creating_spends_nothing(
     assert spend(ledger, 0.1).attempt == 0
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="the superuser writes everywhere")
 def test_a_ledger_in_a_read_only_folder_can_be_read_and_not_spent_from(path: Path, tmp_path: Path) -> None:
     tmp_path.chmod(0o555)
     try:
+        if os.access(tmp_path, os.W_OK):
+            pytest.skip("the superuser writes everywhere")
         ledger = PrivacyLedger.open(path)
         assert ledger.spent().measurements == 0
         with pytest.raises(BudgetError, match="writ"):
