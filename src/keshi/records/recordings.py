@@ -89,7 +89,7 @@ def _read_csv(
     absent = [name for name in (label, subject, *(channels or ())) if name not in table.columns]
     if absent:
         raise DomainError(
-            f"{path} has no column {', '.join(map(repr, absent))}; its columns are {', '.join(table.columns)}. "
+            f"{path} has no column {', '.join(map(repr, absent))}; it has {', '.join(table.columns)}. "
             "Name the right ones with label= and subject= (--label, --subject)."
         )
     keys = [name for name in (subject, label, trial) if name in table.columns]
@@ -145,7 +145,7 @@ def _read_npz(path: Path, label: str, subject: str, trial: str, rate: float | No
         raise DomainError(f"{path} has no array {', '.join(map(repr, absent))}; it has {_names(arrays)}.")
     if x.ndim != 2 or x.dtype.kind not in "fiu" or len(x) != length.sum():
         raise RecordsError(
-            f"{path}: the channels must be numbers (samples, channels) with as many samples as 'length' adds up "
+            f"{path}: the channels must be numbers (samples, channels), as many samples as 'length' adds up "
             f"to ({length.sum():,}); got {x.dtype} {x.shape}."
         )
     columns: list[Any] = [arrays[label], arrays[subject], arrays.get(trial, np.arange(len(length)))]
@@ -169,6 +169,6 @@ def _refuse_missing_values(path: Path, recordings: list[Recording]) -> None:
     if bad:
         count = int((~np.isfinite(bad[0].x)).sum())
         raise RecordsError(
-            f"{path}: {len(bad)} of {len(recordings)} recordings have missing or infinite values; the first is "
+            f"{path}: {len(bad)} of {len(recordings)} recordings have missing or infinite values; first "
             f"{bad[0].name} ({count} values). Fill or cut the gaps first: a guess here would hide them."
         )

@@ -35,7 +35,7 @@ def looks_like_usc_had(path: Path) -> bool:
 
 
 def read_usc_had_tree(path: Path) -> list[Recording]:
-    """Read .../Subject<n>/a<activity>t<trial>.mat from a folder or zip, ordered by subject, activity, trial."""
+    """Read Subject<n>/a<activity>t<trial>.mat from a folder or zip, by subject, activity and trial."""
     found: dict[tuple[int, int, int], tuple[str, bytes]] = {}
     for name, content in _members(path, contents=True):
         key = _key(name)
@@ -68,7 +68,9 @@ def decode_compact_usc_had(arrays: dict[str, np.ndarray], source: str) -> list[R
     columns = []
     for name in USC_HAD_CHANNELS:
         if len(arrays[name]) != total:
-            raise RecordsError(f"{source}: {name} has {len(arrays[name])} samples, length adds up to {total}.")
+            raise RecordsError(
+                f"{source}: {name} has {len(arrays[name])} samples, length adds up to {total}."
+            )
         running = np.cumsum(arrays[name].astype(np.int64))
         running -= np.repeat(np.r_[0, running[end[:-1] - 1]], length)
         levels = arrays.get(name + "_levels")
@@ -76,7 +78,9 @@ def decode_compact_usc_had(arrays: dict[str, np.ndarray], source: str) -> list[R
         columns.append(levels[running] if levels is not None else running / 100.0)
     x = np.stack(columns, axis=1).astype(np.float32)
     parts = np.split(x, end[:-1])
-    names = zip(arrays["activity"].tolist(), arrays["subject"].tolist(), arrays["trial"].tolist(), strict=True)
+    names = zip(
+        arrays["activity"].tolist(), arrays["subject"].tolist(), arrays["trial"].tolist(), strict=True
+    )
     return [Recording(part, a, s, t, USC_HAD_RATE) for part, (a, s, t) in zip(parts, names, strict=True)]
 
 
@@ -111,8 +115,8 @@ def _members(path: Path, *, contents: bool = False) -> Iterator[tuple[str, bytes
                     continue
                 if info.file_size > LARGEST_MAT_BYTES:
                     raise RecordsError(
-                        f"{path}: {info.filename} unpacks to {info.file_size:,} bytes; a USC-HAD trial has at "
-                        f"most {LARGEST_MAT_BYTES:,}."
+                        f"{path}: {info.filename} unpacks to {info.file_size:,} bytes; a USC-HAD trial has "
+                        f"at most {LARGEST_MAT_BYTES:,}."
                     )
                 yield info.filename, archive.read(info) if contents else b""
     except zipfile.BadZipFile as error:
@@ -125,7 +129,7 @@ def _sensor_readings(source: str, content: bytes) -> np.ndarray:
     if not content:
         raise RecordsError(f"{source} is empty.")
     try:
-        fields = loadmat(io.BytesIO(content), variable_names=["sensor_readings"])
+        fields = loadmat(io.BytesIO(content), variable_names=["sensor_readings"])  # type: ignore[arg-type]
     except Exception as error:  # scipy lets many types escape from a damaged file (zlib, struct, its own)
         raise RecordsError(
             f"{source} is not a complete MATLAB file ({type(error).__name__}: {error}). Download it again."
@@ -134,5 +138,7 @@ def _sensor_readings(source: str, content: bytes) -> np.ndarray:
         raise RecordsError(f"{source} has no field 'sensor_readings', which must hold samples x 6 channels.")
     x = fields["sensor_readings"]
     if x.ndim != 2 or x.shape[1] != len(USC_HAD_CHANNELS) or x.dtype.kind not in "fiu":
-        raise RecordsError(f"{source}: 'sensor_readings' must be samples x 6 numbers, got {x.dtype} {x.shape}.")
+        raise RecordsError(
+            f"{source}: 'sensor_readings' must be samples x 6 numbers, got {x.dtype} {x.shape}."
+        )
     return x.astype(np.float32)

@@ -52,7 +52,9 @@ class Windows:
     def __post_init__(self) -> None:
         same_length(x=self.x, label=self.label, subject=self.subject, trial=self.trial, start=self.start)
         if self.x.ndim != 3:
-            raise RecordsError(f"windows must be (n, channels, length), got an array of shape {self.x.shape}.")
+            raise RecordsError(
+                f"windows must be (n, channels, length), got an array of shape {self.x.shape}."
+            )
 
     def __len__(self) -> int:
         return len(self.x)
