@@ -143,7 +143,7 @@ class PairGame:
         self._step2 = PairSampler(labels, subjects, mode="learned") if learned else self._step1
         self.uninformed = _pair_entropy(self._step1, subjects)
         empty = sorted({*self._step1.empty, *self._step2.empty})
-        self.notes = (
+        self.notes: tuple[str, ...] = (
             (f"no pairs in {', '.join(empty)}; the other sets were drawn more often",) if empty else ()
         )
         self.adversary: nn.Module = SimilarityDiscriminator(features, generator=generator)

@@ -287,8 +287,8 @@ def play(
     if cut:
         warnings.append(
             f"step 2 was ended early in {len(cut)} of {len(curve)} rounds: the encoder fooled its adversary "
-            f"beyond {FOOLED_BEYOND:g} times the loss of knowing nothing, which hides nobody from a fresh attacker "
-            "and would destroy the label. A smaller strength or target='prior' avoids it."
+            f"beyond {FOOLED_BEYOND:g} times the loss of knowing nothing, which hides nobody from a fresh "
+            "attacker and would destroy the label. A smaller strength or target='prior' avoids it."
         )
     if strength > 0 and curve:
         edge = max(1 - record.adversary_loss / record.adversary_uninformed for record in curve)
