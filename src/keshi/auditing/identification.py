@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import copy
 import itertools
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,6 +18,7 @@ from keshi.errors import DomainError, RecordsError
 
 HIDDEN = (800, 200)  # the attacker of Iwasawa et al. (JSAI 2018)
 VALIDATION_SHARE = 0.1  # of the training rows, to stop early
+SHORTEST_EPOCH = 100  # batches: few rows are passed several times, lest the attacker stop half trained
 
 
 @dataclass(frozen=True)
@@ -68,7 +70,8 @@ def identify(
         subject_train, subject_test: the person of every row; everybody in the test must be in training.
         trial_test: the recording of every held-out row, for the interval and the attack on whole trials.
         hidden: widths of the attacker's hidden layers; () is a linear attacker.
-        max_epochs, patience: stop `patience` epochs after the best loss on a tenth of the training rows.
+        max_epochs, patience: stop `patience` epochs after the best loss on a tenth of the training rows. An
+            epoch is one pass over the rows, or as many as make 100 batches.
 
     Raises:
         DomainError: fewer than two people, or people in the test that are not in training.
@@ -208,8 +211,10 @@ def _fresh_perceptron(
     loss_of = nn.CrossEntropyLoss()
     best, best_epoch = float("inf"), 0
     kept = copy.deepcopy(network.state_dict())
+    passes = math.ceil(SHORTEST_EPOCH / math.ceil(len(rows) / batch_size))
     for epoch in range(1, max_epochs + 1):
-        for batch in rows[torch.randperm(len(rows), generator=generator)].split(batch_size):
+        order = torch.cat([torch.randperm(len(rows), generator=generator) for _ in range(passes)])
+        for batch in rows[order].split(batch_size):
             loss = loss_of(network(x[batch]), y[batch])
             optimizer.zero_grad(set_to_none=True)
             loss.backward()
