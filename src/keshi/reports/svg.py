@@ -1,7 +1,7 @@
 """matplotlib figures as small inline SVG that follows the page: its colours, its font, light and dark.
 
-Charts are drawn in the sentinel colours of INK; here each becomes a CSS variable, so the page decides what it looks
-like. Ids get a prefix of their own, because several figures share one page. Text stays text.
+Charts are drawn in the sentinel colours of INK; here each becomes a CSS variable, so the page decides what it
+looks like. Ids get a prefix of their own, because several figures share one page. Text stays text.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import re
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure as Canvas
@@ -45,7 +45,7 @@ FONT_POINTS = 9.0
 
 _numbering = itertools.count(1)
 
-RC = {
+RC: dict[Any, Any] = {
     "svg.fonttype": "none",  # text stays text: small, searchable, in the page's font
     "svg.hashsalt": "keshi",
     "text.parse_math": False,  # a category named "$5-$6" is no formula
@@ -84,10 +84,12 @@ def canvas(width: float, height: float) -> Iterator[Canvas]:
 
 
 def to_svg(figure: Canvas, *, alt: str) -> str:
-    """The figure as one `<svg>` element with `alt` as its accessible name; no namespace, no outside reference."""
+    """The figure as one `<svg>` element with `alt` as its accessible name; no outside reference."""
     stream = io.StringIO()
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # a glyph that the measuring font lacks is drawn by the page's font all the same
+        warnings.simplefilter(
+            "ignore"
+        )  # a glyph that the measuring font lacks is drawn by the page's font all the same
         figure.savefig(stream, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
     text = stream.getvalue()
     return compact(text[text.index("<svg") :], alt=alt, prefix=f"f{next(_numbering)}-")
