@@ -66,7 +66,8 @@ def test_several_classes_are_averaged_one_against_the_rest_and_a_lost_class_coun
     train, test = people(900, 4, tuple("abc")), people(900, 5, tuple("abc"))
     whole = train_on_synthetic_test_on_real(train, test, label="y", classifiers=FAST)
     lost = train_on_synthetic_test_on_real(train[train["y"] != "c"], test, label="y", classifiers=FAST)
-    assert whole.positive is None and whole.classes == ("a", "b", "c")
+    assert whole.positive is None
+    assert whole.classes == ("a", "b", "c")
     assert whole.mean_roc_auc > 0.8
     assert 0.5 < lost.mean_roc_auc < whole.mean_roc_auc - 0.05
     assert "lacks these classes: c" in lost.notes[0]
@@ -75,7 +76,8 @@ def test_several_classes_are_averaged_one_against_the_rest_and_a_lost_class_coun
 def test_one_class_in_the_synthetic_table_is_inconclusive_with_the_reason():
     test = people(300, 6)
     made = train_on_synthetic_test_on_real(test[test["y"] == "no"], test, label="y")
-    assert not made.is_conclusive and made.mean_average_precision is None
+    assert not made.is_conclusive
+    assert made.mean_average_precision is None
     assert all("holds 1 class" in score.reason for score in made.scores)
 
 
@@ -86,8 +88,10 @@ def test_a_class_with_one_row_spoils_only_the_classifiers_that_cannot_take_it():
         train, test, label="y", classifiers=("logistic_regression", "mlp", "random_forest")
     )
     regression, mlp, forest = made.scores
-    assert regression.roc_auc is not None and forest.roc_auc is not None
-    assert mlp.roc_auc is None and "could not be trained" in mlp.reason
+    assert regression.roc_auc is not None
+    assert forest.roc_auc is not None
+    assert mlp.roc_auc is None
+    assert "could not be trained" in mlp.reason
     assert made.mean_roc_auc is None  # a mean over fewer classifiers would be another figure
 
 
@@ -101,7 +105,9 @@ def test_too_few_test_rows_of_a_class_are_inconclusive():
 def test_the_test_table_never_shapes_the_features():
     train, test = people(50, 11), people(50, 12)
     odd = test.assign(x=test["x"] * 1000, city="unheard of")
-    assert np.array_equal(encode_features(train, test, label="y")[0], encode_features(train, odd, label="y")[0])
+    assert np.array_equal(
+        encode_features(train, test, label="y")[0], encode_features(train, odd, label="y")[0]
+    )
     unknown = encode_features(train, odd, label="y")[1][:, -4:]
     assert not unknown.any()  # no category of the training table is claimed for an unknown one
 

@@ -14,7 +14,10 @@ from keshi.errors import RecordsError
 real = pytest.mark.skipif(
     "KESHI_DATA" not in os.environ, reason="KESHI_DATA names no folder with the real data"
 )
-ROW = "39, State-gov, 77516, Bachelors, 13, Never-married, ?, Not-in-family, White, Male, 2174, 0, 40, United-States, "
+ROW = (
+    "39, State-gov, 77516, Bachelors, 13, Never-married, ?, Not-in-family, White, Male, "
+    "2174, 0, 40, United-States, "
+)
 TRAIN = (ROW + "<=50K\n\n").encode()
 TEST = ("|1x3 Cross validator\n" + ROW + ">50K.\n\n").encode()
 
@@ -39,9 +42,12 @@ def zipped(folder):
 
 def test_oddities_of_the_files_are_read_as_what_they_mean(small):
     data = load_adult(small)
-    assert tuple(data.train.columns) == COLUMNS and len(data.train) == len(data.test) == 1
-    assert data.train["occupation"].isna().all() and data.train["age"].item() == 39
-    assert data.train["income"].item() == "<=50K" and data.test["income"].item() == ">50K"
+    assert tuple(data.train.columns) == COLUMNS
+    assert len(data.train) == len(data.test) == 1
+    assert data.train["occupation"].isna().all()
+    assert data.train["age"].item() == 39
+    assert data.train["income"].item() == "<=50K"
+    assert data.test["income"].item() == ">50K"
 
 
 def test_a_zip_and_a_folder_holding_the_zip_give_the_same_tables(small):
@@ -93,7 +99,8 @@ def test_nothing_is_downloaded_unless_asked_and_then_only_from_the_official_addr
 @real
 def test_the_official_files_have_the_known_shape_and_fit_the_domain():
     data = load_adult(Path(os.environ["KESHI_DATA"], "adult"))
-    assert data.train.shape == (32_561, 15) and data.test.shape == (16_281, 15)
+    assert data.train.shape == (32_561, 15)
+    assert data.test.shape == (16_281, 15)
     domain = tomllib.loads(DOMAIN_FILE.read_text())
     assert list(domain["columns"]) == list(COLUMNS)
     for table in (data.train, data.test):

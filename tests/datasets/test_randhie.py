@@ -15,7 +15,8 @@ statsmodels = pytest.mark.skipif(
 @statsmodels
 def test_the_extract_and_the_original_are_the_known_tables():
     table, full = load_randhie(), load_randhie_full()
-    assert table.shape == (20_190, 10) and full.shape == (20_190, 45)
+    assert table.shape == (20_190, 10)
+    assert full.shape == (20_190, 45)
     assert full["zper"].nunique() == 5912
 
 
@@ -29,7 +30,8 @@ def test_both_files_list_the_same_person_years_in_the_same_order():
 @statsmodels
 def test_the_domain_names_every_column_and_its_bounds_hold_the_data():
     domain, table = tomllib.loads(DOMAIN_FILE.read_text()), load_randhie()
-    assert domain["format"] == "keshi-domain-1" and domain["label"] == LABEL
+    assert domain["format"] == "keshi-domain-1"
+    assert domain["label"] == LABEL
     assert list(domain["columns"]) == list(table.columns)
     for name, column in domain["columns"].items():
         if column["type"] == "numerical":

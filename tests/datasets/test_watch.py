@@ -78,7 +78,9 @@ def test_even_past_the_checksum_a_pickle_that_asks_for_a_function_is_refused(pro
     assert not (tmp_path / "pwned").exists()
 
 
-@pytest.mark.parametrize("name", [b"builtins eval", b"numpy load", b"numpy.core.multiarray array", b"_codecs lookup"])
+@pytest.mark.parametrize(
+    "name", [b"builtins eval", b"numpy load", b"numpy.core.multiarray array", b"_codecs lookup"]
+)
 def test_only_array_constructors_are_known(name):
     module, function = name.split()
     with pytest.raises(RecordsError, match="only numpy arrays"):
@@ -90,7 +92,8 @@ def test_an_array_in_the_old_module_path_is_read_by_a_new_numpy():
     found[()] = {"X": [np.arange(6.0)], "name": "ax"}
     content = pickle.dumps(found, protocol=2).replace(b"numpy._core.multiarray", b"numpy.core.multiarray")
     again = read_object_array(as_npy(content))
-    assert again["X"][0].tolist() == list(range(6)) and again["name"] == "ax"
+    assert again["X"][0].tolist() == list(range(6))
+    assert again["name"] == "ax"
 
 
 @pytest.mark.parametrize("content", [b"", b"\x93NUMPY", as_npy(b""), as_npy(pickle.dumps([1]))])

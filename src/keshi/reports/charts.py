@@ -141,7 +141,13 @@ def pair_heat_map(columns: Sequence[str], distances: np.ndarray, *, largest: flo
             for j in range(i + 1):
                 alpha = max(0.02, float(shade[i, j]))
                 cell = Rectangle(
-                    (j - 0.46, i - 0.46), 0.92, 0.92, facecolor=INK["made"], alpha=alpha, linewidth=0
+                    (j - 0.46, i - 0.46),
+                    0.92,
+                    0.92,
+                    facecolor=INK["made"],
+                    alpha=alpha,
+                    linewidth=0,
+                    clip_on=False,
                 )
                 axes.add_patch(cell)
         names = [shortened(name, 14) for name in columns]

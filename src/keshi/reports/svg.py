@@ -99,10 +99,11 @@ def compact(svg: str, *, alt: str, prefix: str) -> str:
     """Shorten matplotlib's SVG, give it the page's colours and unique ids."""
     svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
     svg = re.sub(r"<!--.*?-->", "", svg, flags=re.DOTALL)
+    svg = re.sub(r"<style.*?</style>", "", svg, flags=re.DOTALL)  # its rules are for *, the whole page
     used = set(re.findall(r"url\(#([^)]+)\)", svg)) | set(re.findall(r'href="#([^"]+)"', svg))
     svg = re.sub(r"<[^>]+>", lambda tag: _compact_tag(tag[0], used, prefix), svg)
     svg = re.sub(r">\s+<", "><", svg)
-    svg = re.sub(r"<g></g>", "", svg)
+    svg = re.sub(r"<g></g>|<defs></defs>|<defs/>", "", svg)
     opening = svg[: svg.index(">") + 1]
     box = re.search(r'viewBox="([^"]+)"', opening)
     width = box[1].split()[2] if box else "400"
@@ -120,6 +121,7 @@ def _compact_tag(tag: str, used: set[str], prefix: str) -> str:
     tag = re.sub(r"(?<!opacity: )-?\b\d+\.\d{2,}", lambda m: f"{float(m[0]):.1f}".removesuffix(".0"), tag)
     for name, colour in INK.items():
         tag = tag.replace(colour, f"var(--{name})")
-    tag = re.sub(r"font: ([\d.]+)px[^;\"]*", r"font-size:\1px", tag)
+    tag = re.sub(r"font-family:[^;\"]*;?\s*", "", tag)  # the page's own font
+    tag = re.sub(r"font: ([\d.]+px)[^;\"]*", r"font-size: \1", tag)  # as some versions of matplotlib write it
     tag = tag.replace("stroke-linejoin: miter", "").replace("; ", ";").replace(": ", ":")
     return re.sub(r"\s*\n\s*", " ", tag)
