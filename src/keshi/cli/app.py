@@ -9,6 +9,7 @@ import sys
 
 import typer
 
+from keshi.cli.censor import censor
 from keshi.cli.demo import demo
 from keshi.cli.domain import domain
 from keshi.cli.embed import embed
@@ -38,7 +39,7 @@ def version(show: bool = typer.Option(False, "--version", help="Print the versio
         raise typer.Exit
 
 
-for verb in (domain, embed, train, sample, synthesize, inspect, demo):
+for verb in (synthesize, domain, embed, train, sample, censor, inspect, demo):
     app.command()(verb)
 app.add_typer(ledger_app, name="ledger")
 

@@ -27,7 +27,9 @@ RECORD_LEVEL = (
 def demo(
     output: Path = typer.Option(Path("demo"), "--output", "-o", help="Folder for release/ and private/."),
     seed: int = typer.Option(0, "--seed", help="Repeats the training; never the noise."),
-    quick: bool = typer.Option(False, "--quick", help="A tenth of the training: to see it run, not to judge it."),
+    quick: bool = typer.Option(
+        False, "--quick", help="A tenth of the training: to see it run, not to judge it."
+    ),
 ) -> None:
     """Synthesize a health table and censor smart-watch recordings: real data, no download, under 6 minutes.
 
@@ -79,7 +81,9 @@ def _table_part(*, seed: int, quick: bool) -> tuple[PearlSynthesizer, list[Secti
     domain = loads(text, source="randhie.toml")
     table = load_randhie()
     train, test = split_by_hash(table)
-    print(f"table: RAND Health Insurance Experiment, {len(table):,} records x {len(table.columns)}; 1 in 5 held out")
+    print(
+        f"table: RAND Health Insurance Experiment, {len(table):,} records x {len(table.columns)}; 1 in 5 held out"
+    )
     cpu, wall = time.process_time(), time.perf_counter()
     synthesizer = PearlSynthesizer(
         domain=domain,
@@ -184,7 +188,8 @@ def censoring_section_of(result: Any) -> Section:
 def split_by_hash(table: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Training rows and every fifth held out, by a fixed hash of the row number."""
     held = [
-        int.from_bytes(hashlib.sha256(str(row).encode()).digest()[:4], "big") % 5 == 0 for row in range(len(table))
+        int.from_bytes(hashlib.sha256(str(row).encode()).digest()[:4], "big") % 5 == 0
+        for row in range(len(table))
     ]
     mask = table.index.isin(table.index[held])
     return table[~mask].reset_index(drop=True), table[mask].reset_index(drop=True)
