@@ -155,12 +155,12 @@ class PrivacyLedger:
         assert ledger._state is not None
         if ledger._state.exists():
             return cls.open(path, state=state, timeout=timeout)
-        with ledger._state.lock(), ledger._file.writing() as chain:
-            ledger._file.verify_payloads(chain)
-            entry, body = next_entry(chain, "adopted", {"at": _now()})
-            ledger._file.append(entry, body)
-            # no earlier state exists, so a crash here leaves a ledger that must simply be adopted again
-        ledger._state.write(entry)
+        with ledger._state.lock():
+            with ledger._file.writing() as chain:
+                ledger._file.verify_payloads(chain)
+                entry, body = next_entry(chain, "adopted", {"at": _now()})
+                ledger._file.append(entry, body)
+            ledger._state.write(entry)
         return ledger
 
     @classmethod
@@ -325,8 +325,6 @@ class PrivacyLedger:
                 if self._state is not None:
                     self._state.verify(chain, ledger=self._file.path)
                 entry, body = next_entry(chain, kind, check(chain))
-                if self._state is not None:
-                    self._state.write(chain[-1], pending=entry)
                 self._file.append(entry, body, payload=payload)
             if self._state is not None:
                 self._state.write(entry)
