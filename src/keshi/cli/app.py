@@ -9,6 +9,15 @@ import sys
 
 import typer
 
+from keshi.cli.censor import censor
+from keshi.cli.demo import demo
+from keshi.cli.domain import domain
+from keshi.cli.embed import embed
+from keshi.cli.inspect import inspect
+from keshi.cli.ledger import ledger_app
+from keshi.cli.sample import sample
+from keshi.cli.synthesize import synthesize
+from keshi.cli.train import train
 from keshi.errors import KeshiError
 
 app = typer.Typer(
@@ -28,6 +37,11 @@ def version(show: bool = typer.Option(False, "--version", help="Print the versio
 
         print(__version__)
         raise typer.Exit
+
+
+for verb in (synthesize, domain, embed, train, sample, censor, inspect, demo):
+    app.command()(verb)
+app.add_typer(ledger_app, name="ledger")
 
 
 def main() -> None:

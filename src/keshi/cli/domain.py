@@ -1,0 +1,34 @@
+"""keshi domain: draft a domain file from the column names and types of a table."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import typer
+
+
+def domain(
+    table: Path = typer.Argument(help="csv, parquet or Arrow file."),
+    output: Path | None = typer.Option(None, "--output", "-o", help="Write here instead of to stdout."),
+) -> None:
+    """Draft a domain file: names and types. Bounds and categories are left for you to declare.
+
+    Reading them off the records would reveal someone; a code book, a law or common sense does not.
+
+    Example: keshi domain people.csv > people.toml
+    """
+    from keshi.cli.progress import note
+    from keshi.records.domain_file import draft
+    from keshi.records.files import column_types
+
+    text = draft(column_types(table), source=table.name)
+    if output is None:
+        print(text, end="")
+    else:
+        if output.exists():
+            raise ValueError(f"{output} exists; a domain file may hold hours of work and is not overwritten.")
+        output.write_text(text, encoding="utf-8")
+    note(
+        f"drafted {text.count('[columns.')} columns. Fill in the commented lines, then: "
+        f"keshi synthesize {table} --domain {output or 'people.toml'} --epsilon 1 -o run/"
+    )

@@ -1,0 +1,143 @@
+"""keshi embed: spend the budget once, and write a private embedding."""
+
+from __future__ import annotations
+
+import uuid
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import typer
+
+if TYPE_CHECKING:
+    from keshi.privacy.ledger import PrivacyLedger
+    from keshi.records.domain import Domain
+    from keshi.synthesis.presets import PaperPreset
+    from keshi.synthesis.private_embedding import PrivateEmbedding
+
+DOMAIN = typer.Option(..., "--domain", help="Domain file: what is publicly known of the table.")
+EPSILON = typer.Option(..., "--epsilon", help="Privacy budget to spend.")
+DELTA = typer.Option(1e-5, "--delta", help="The delta of (epsilon, delta).")
+PRESET = typer.Option("paper", "--preset", help="paper: PEARL as published, made private.")
+RELATION = typer.Option(
+    None,
+    "--relation",
+    help="add-or-remove or replace-one (the number of records is public). Default: the preset's.",
+)
+LEDGER = typer.Option(None, "--ledger", help="Ledger to spend from, if not the one beside the domain file.")
+RUN = typer.Option(
+    None, "--run", help="Name of the run; repeating an interrupted run's name pays nothing twice."
+)
+SEED = typer.Option(0, "--seed", help="Repeats frequencies and training. It never reaches the noise.")
+OVERWRITE = typer.Option(False, "--overwrite", help="Replace an earlier output of keshi.")
+SHOW_VALUES = typer.Option(False, "--show-values", help="Name offending values in error messages.")
+
+
+def embed(
+    table: Path = typer.Argument(help="csv, parquet or Arrow file with the sensitive records."),
+    domain: Path = DOMAIN,
+    epsilon: float = EPSILON,
+    delta: float = DELTA,
+    output: Path = typer.Option(
+        ..., "--output", "-o", help="Where the embedding goes (a folder, or a .zip)."
+    ),
+    preset: str = PRESET,
+    relation: str | None = RELATION,
+    ledger: Path | None = LEDGER,
+    run: str | None = RUN,
+    seed: int = SEED,
+    overwrite: bool = OVERWRITE,
+    show_values: bool = SHOW_VALUES,
+) -> None:
+    """Embed a table under differential privacy. This spends the budget; all that follows is free.
+
+    Example: keshi embed people.csv --domain people.toml --epsilon 1 -o people.embedding
+    """
+    from keshi._validate import one_of
+    from keshi.artifacts.atomic import refuse_to_replace
+    from keshi.records.domain import Domain
+    from keshi.synthesis.presets import PRESETS
+
+    refuse_to_replace(output, overwrite=overwrite)
+    embedding = embed_file(
+        table,
+        Domain.read(domain),
+        PRESETS[one_of("preset", preset, tuple(PRESETS))],
+        epsilon=epsilon,
+        delta=delta,
+        relation=relation,
+        ledger=open_ledger(Domain.read(domain), domain, ledger),
+        run=run,
+        seed=seed,
+        show_values=show_values,
+    )
+    embedding.save(output, overwrite=overwrite)
+    print(f"wrote {output} ({describe(embedding)})")
+    print(embedding.statement.sentence)
+    print(f"Next: keshi train {output} -o {output.stem}.generator")
+
+
+def embed_file(
+    table: Path,
+    domain: Domain,
+    preset: PaperPreset,
+    *,
+    epsilon: float,
+    delta: float,
+    relation: str | None,
+    ledger: PrivacyLedger | None,
+    run: str | None,
+    seed: int,
+    show_values: bool,
+) -> PrivateEmbedding:
+    """Check the arguments and the whole table, then spend."""
+    from keshi._validate import in_range, positive
+    from keshi.cli.progress import note, progress_bar
+    from keshi.privacy.unit import PrivacyUnit
+    from keshi.synthesis.synthesizer import embed_table
+
+    positive("epsilon", epsilon)
+    in_range("delta", delta, 0.0, 1.0, open_ends=True)
+    unit = PrivacyUnit(relation=relation or preset.relation)  # type: ignore[arg-type]
+    if ledger is None:
+        note(
+            "no ledger: this spend is written down nowhere (keshi ledger create gives the data set a budget)."
+        )
+    elif run is None:
+        run = uuid.uuid4().hex[:12]
+        note(f"run {run}: should it be interrupted, add --run {run} and nothing is paid twice.")
+    with progress_bar("reading") as advance:
+        return embed_table(
+            table,
+            domain,
+            preset,
+            epsilon=epsilon,
+            delta=delta,
+            unit=unit,
+            ledger=ledger,
+            run=run,
+            seed=seed,
+            progress=lambda what, rows: advance(rows, None, f"{rows:,} records for {what}"),
+            show_values=show_values,
+        )
+
+
+def open_ledger(domain: Domain, domain_path: Path, ledger: Path | None) -> PrivacyLedger | None:
+    """The ledger named, or the one beside the domain file that bears its name; None where there is none."""
+    from keshi.errors import BudgetError
+    from keshi.privacy.ledger import PrivacyLedger
+
+    if ledger is None and domain.ledger is None:
+        return None
+    opened = PrivacyLedger.open(ledger or domain_path.with_suffix(".ledger"))
+    if domain.ledger is not None and opened.id != domain.ledger:
+        raise BudgetError(
+            f"{domain_path} belongs to ledger {domain.ledger}, and the ledger given is {opened.id}; "
+            "give the right one with --ledger."
+        )
+    return opened
+
+
+def describe(embedding: PrivateEmbedding) -> str:
+    """Size of an embedding in a few words."""
+    coordinates = sum(measurement.plan.size for measurement in embedding.measurements)
+    return f"{coordinates:,} noisy values; epsilon {embedding.statement.epsilon:.2f}"

@@ -1,0 +1,207 @@
+"""keshi synthesize: embed, train and sample in one run, with a private report."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from keshi.cli.embed import (
+    DELTA,
+    DOMAIN,
+    EPSILON,
+    LEDGER,
+    PRESET,
+    RELATION,
+    RUN,
+    SEED,
+    SHOW_VALUES,
+    embed_file,
+    open_ledger,
+)
+from keshi.cli.train import STEPS, THREADS, train_embedding
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from keshi.auditing.table_audit import TableAudit
+    from keshi.privacy.statement import PrivacyStatement
+    from keshi.records.domain import Domain
+    from keshi.reports.report import Section
+
+
+def synthesize(
+    table: Path = typer.Argument(help="csv, parquet or Arrow file with the sensitive records."),
+    domain: Path = DOMAIN,
+    epsilon: float = EPSILON,
+    output: Path = typer.Option(..., "--output", "-o", help="Folder of the run: release/ and private/."),
+    delta: float = DELTA,
+    rows: int | None = typer.Option(None, "--rows", help="Synthetic records; default: as many as estimated."),
+    holdout: Path | None = typer.Option(
+        None,
+        "--holdout",
+        help="Real records that were kept aside, for the report's train-on-synthetic figures.",
+    ),
+    preset: str = PRESET,
+    relation: str | None = RELATION,
+    steps: int | None = STEPS,
+    ledger: Path | None = LEDGER,
+    run: str | None = RUN,
+    resume: bool = typer.Option(False, "--resume", help="Go on with the embedding that the folder holds."),
+    report: bool = typer.Option(True, help="Write the private report."),
+    seed: int = SEED,
+    threads: int | None = THREADS,
+    show_values: bool = SHOW_VALUES,
+) -> None:
+    """Make a synthetic table under differential privacy: release/ may be published, private/ is for you.
+
+    Example: keshi synthesize people.csv --domain people.toml --epsilon 1 -o run/
+    """
+    from keshi._validate import one_of, positive_integer
+    from keshi.artifacts.store import json_to_bytes, write_atomically
+    from keshi.records.domain import Domain
+    from keshi.records.files import read_batches, write_table
+    from keshi.synthesis.presets import PRESETS
+    from keshi.synthesis.private_embedding import PrivateEmbedding
+
+    started, cpu = time.perf_counter(), time.process_time()
+    if rows is not None:
+        positive_integer("rows", rows)
+    release, private = output / "release", output / "private"
+    known = Domain.read(domain)
+    if (release / "embedding").exists() != resume:
+        raise ValueError(
+            f"{release} holds no embedding to resume; leave --resume out."
+            if resume
+            else f"{release} holds an embedding, and its budget is spent: add --resume to go on with it, "
+            "or choose another folder for a new release."
+        )
+    for folder in (release, private):
+        folder.mkdir(parents=True, exist_ok=True)
+    if resume:
+        embedding = PrivateEmbedding.load(release / "embedding")
+        if embedding.domain != known:
+            raise ValueError(f"{release / 'embedding'} was made under another domain than {domain}.")
+    else:
+        embedding = embed_file(
+            table,
+            known,
+            PRESETS[one_of("preset", preset, tuple(PRESETS))],
+            epsilon=epsilon,
+            delta=delta,
+            relation=relation,
+            ledger=open_ledger(known, domain, ledger),
+            run=run,
+            seed=seed,
+            show_values=show_values,
+        )
+        embedding.save(release / "embedding")
+    generator = train_embedding(embedding, steps=steps, seed=seed, threads=threads)
+    generator.save(release / "generator", overwrite=resume)
+    rows = rows or max(1, round(embedding.count))
+    write_table(generator.sample_batches(rows, seed=seed), release / "synthetic.csv")
+    statement = embedding.statement
+    write_atomically(release / "statement.json", json_to_bytes(statement.to_dict()))
+    write_atomically(release / "CARD.md", release_card(statement, known).encode())
+    print(f"wrote {release} (synthetic.csv with {rows:,} records, embedding, generator, statement.json)")
+    print(statement.sentence)
+    if report:
+        import pandas as pd
+
+        real = pd.concat(list(read_batches(table, known)()), ignore_index=True)[list(known.columns)]
+        held = None
+        if holdout is not None:
+            held = pd.concat(list(read_batches(holdout, known)()), ignore_index=True)[list(known.columns)]
+        cost = {"CPU seconds": time.process_time() - cpu, "seconds": time.perf_counter() - started}
+        _, sections = audit_sections(
+            generator.sample(min(rows, len(real)), seed=seed),
+            real,
+            held,
+            known,
+            generator,
+            cost=cost,
+            seed=seed,
+        )
+        write_private_report(private, f"Synthetic {table.stem}", statement, sections)
+        print(f"report for you alone: {private / 'report.html'}")
+    print(f"Next: keshi sample {release / 'generator'} --rows 100000 -o more.csv")
+
+
+def audit_sections(
+    synthetic: pd.DataFrame,
+    real: pd.DataFrame,
+    holdout: pd.DataFrame | None,
+    domain: Domain,
+    generator: Any,
+    *,
+    cost: dict[str, float],
+    seed: int,
+) -> tuple[TableAudit, list[Section]]:
+    """Measure the release against the records, and draw what was measured."""
+    from keshi.auditing.table_audit import audit_table
+    from keshi.cli.progress import progress_bar
+    from keshi.records.domain import Categorical
+    from keshi.reports.synthesis import synthesis_sections
+
+    categorical = [name for name, column in domain.columns.items() if isinstance(column, Categorical)]
+    with progress_bar("auditing") as advance:
+        done = iter(range(1, 100))
+        audit = audit_table(
+            synthetic,
+            real,
+            holdout=holdout,
+            label=domain.label,
+            categorical=categorical,
+            seed=seed,
+            progress=lambda what: advance(next(done), 7, what),
+        )
+    settings = {
+        "preset": generator.preset,
+        "epsilon": generator.statement.epsilon,
+        "delta": generator.statement.delta,
+        "unit": generator.statement.unit,
+        "training steps": generator.learning_curve[-1].step,
+        "seed of the training": seed,
+    }
+    points = [vars(point) for point in generator.learning_curve]
+    return audit, synthesis_sections(audit, points, settings=settings, cost=cost)
+
+
+def write_private_report(
+    private: Path, title: str, statement: PrivacyStatement, sections: list[Section], *, note: str = ""
+) -> None:
+    """Write report.html and report.json into the owner's folder."""
+    from keshi.reports.report import write_report
+    from keshi.reports.synthesis import synthesis_report
+
+    page = synthesis_report(title, statement.sentence, sections, note=note)
+    write_report(page, private / "report.html", private / "report.json")
+
+
+def release_card(statement: PrivacyStatement, domain: Domain) -> str:
+    """The card that goes with a release: the promise, what was assumed public, what is in the folder."""
+    from keshi.reports.synthesis import NOT_PROTECTED
+
+    lines = [
+        "# Release card",
+        "",
+        statement.sentence,
+        "",
+        "The guarantee covers everything in this folder together.",
+        "",
+        "## Assumed public",
+        *(f"- {item}" for item in statement.assumed_public),
+        "",
+        "## Not protected",
+        *(f"- {item}" for item in NOT_PROTECTED),
+        "",
+        "## Contents",
+        f"- `synthetic.csv`: synthetic records, {len(domain.columns)} columns; no row is a person's.",
+        "- `embedding/`: the noisy measurements; any number of generators can be trained from it.",
+        "- `generator/`: draws further records with `keshi sample`.",
+        "- `statement.json`: the guarantee and every figure behind it.",
+        "",
+    ]
+    return "\n".join(lines)

@@ -1,0 +1,64 @@
+"""keshi train: train a generator on an embedding. No records, no budget."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import typer
+
+if TYPE_CHECKING:
+    from keshi.synthesis.private_embedding import PrivateEmbedding
+    from keshi.synthesis.synthesizer import Generator
+
+STEPS = typer.Option(None, "--steps", help="Generator steps, if not the preset's.")
+THREADS = typer.Option(None, "--threads", help="Threads of torch; the same number repeats the same bytes.")
+
+
+def train(
+    embedding: Path = typer.Argument(help="What `keshi embed` wrote."),
+    output: Path = typer.Option(
+        ..., "--output", "-o", help="Where the generator goes (a folder, or a .zip)."
+    ),
+    steps: int | None = STEPS,
+    seed: int = typer.Option(0, "--seed", help="Repeats the training."),
+    threads: int | None = THREADS,
+    overwrite: bool = typer.Option(False, "--overwrite", help="Replace an earlier output of keshi."),
+) -> None:
+    """Train a generator on an embedding: free of privacy cost, rerun at will.
+
+    Example: keshi train people.embedding -o people.generator
+    """
+    from keshi.artifacts.atomic import refuse_to_replace
+    from keshi.synthesis.private_embedding import PrivateEmbedding
+
+    refuse_to_replace(output, overwrite=overwrite)
+    generator = train_embedding(PrivateEmbedding.load(embedding), steps=steps, seed=seed, threads=threads)
+    generator.save(output, overwrite=overwrite)
+    last = generator.learning_curve[-1]
+    print(
+        f"wrote {output} ({last.step:,} steps, loss {last.loss:.3g}; noise alone gives {last.noise_floor:.3g})"
+    )
+    print(f"Next: keshi sample {output} --rows 10000 -o synthetic.csv")
+
+
+def train_embedding(
+    embedding: PrivateEmbedding, *, steps: int | None, seed: int, threads: int | None
+) -> Generator:
+    """Train with a progress bar."""
+    from keshi._validate import one_of, positive_integer
+    from keshi.cli.progress import progress_bar
+    from keshi.synthesis.presets import PRESETS
+    from keshi.synthesis.synthesizer import train, with_steps
+
+    if steps is not None:
+        positive_integer("steps", steps)
+    preset = with_steps(PRESETS[one_of("preset", embedding.preset, tuple(PRESETS))], steps)
+    with progress_bar("training") as advance:
+        return train(
+            embedding,
+            preset=preset,
+            seed=seed,
+            threads=threads,
+            progress=lambda point, total: advance(point.step, total, f"loss {point.loss:.2g}"),
+        )

@@ -1,0 +1,58 @@
+"""PrivacyStatement: the guarantee of a release in one sentence, and every figure behind it."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+
+@dataclass(frozen=True)
+class PrivacyStatement:
+    """What is guaranteed, for whom, by what.
+
+    Attributes:
+        epsilon, delta: The guarantee of everything in the release together.
+        unit: The unit of privacy and the neighbouring relation, in words.
+        mu: The same guarantee as Gaussian DP, before `delta_slack`.
+        delta_slack: Part of delta set aside for the integer grid of the noise.
+        measurements: What was measured with noise, in order.
+        remaining: epsilon that remains of the ledger's budget at its delta.
+        ledger, ledger_head: The ledger, and the hash of its last entry when this was written.
+        assumed_public: What was taken to be public knowledge.
+    """
+
+    epsilon: float
+    delta: float
+    unit: str
+    mu: float
+    delta_slack: float
+    measurements: tuple[str, ...]
+    remaining: float
+    ledger: str
+    ledger_head: str
+    assumed_public: tuple[str, ...]
+
+    @property
+    def sentence(self) -> str:
+        """The promise in one sentence."""
+        count = len(self.measurements)
+        left = (
+            "nothing of the budget remains"
+            if self.remaining < 0.005
+            else f"epsilon {self.remaining:.3g} of the budget remains"
+        )
+        return (
+            f"({self.epsilon:.2f}, {self.delta:.3g})-differential privacy for {self.unit}; "
+            f"{count} noisy measurement{'s' if count != 1 else ''} ({', '.join(self.measurements)}); {left}."
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON form, with the sentence."""
+        return {"sentence": self.sentence, **asdict(self)}
+
+    @classmethod
+    def from_dict(cls, fields: dict[str, Any]) -> PrivacyStatement:
+        known = {key: fields[key] for key in cls.__dataclass_fields__}
+        for key in ("measurements", "assumed_public"):
+            known[key] = tuple(known[key])
+        return cls(**known)

@@ -1,0 +1,275 @@
+"""Domain: what is publicly known of a table before anyone looks at its records.
+
+Names, types, bounds and categories stand here because they are public, or were paid for; nothing in this module
+ever reads a record. Imports neither privacy nor networks.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Literal
+
+from keshi.errors import DomainError
+
+Value = str | int | float | bool
+
+
+@dataclass(frozen=True)
+class Categorical:
+    """A column of named values.
+
+    Attributes:
+        categories: The values, in the order they are listed.
+        missing: Whether a missing value is a cell of its own.
+        other: Whether any value that is not listed is a cell of its own, written back as "OTHER".
+        dtype: pandas dtype of the column that comes back; None chooses one from the categories.
+    """
+
+    categories: tuple[Value, ...]
+    missing: bool = False
+    other: bool = False
+    dtype: str | None = None
+
+    @property
+    def cells(self) -> int:
+        """Number of cells: the categories, then OTHER, then MISSING."""
+        return len(self.categories) + self.other + self.missing
+
+
+@dataclass(frozen=True)
+class Ordinal(Categorical):
+    """A categorical column whose categories are listed from lowest to highest."""
+
+
+@dataclass(frozen=True)
+class Numerical:
+    """A column of numbers between public bounds.
+
+    Attributes:
+        lower, upper: The public bounds, in the column's own unit.
+        integer: Whether the values are whole numbers.
+        missing: Whether a missing value is a cell of its own.
+        dtype: pandas dtype of the column that comes back; None chooses int64, Int64 or float64.
+    """
+
+    lower: float
+    upper: float
+    integer: bool = False
+    missing: bool = False
+    dtype: str | None = None
+
+
+@dataclass(frozen=True)
+class Timestamp:
+    """A column of points in time between public bounds (ISO 8601; both with or both without an offset)."""
+
+    lower: str
+    upper: str
+    missing: bool = False
+    dtype: str | None = None
+
+    @property
+    def bounds_seconds(self) -> tuple[float, float]:
+        """Lower and upper bound in seconds since 1970 (local wall time where no offset is given)."""
+        return _seconds(self.lower), _seconds(self.upper)
+
+    @property
+    def zoned(self) -> bool:
+        """Whether the bounds carry an offset, so that values come back in UTC."""
+        return datetime.fromisoformat(self.lower).tzinfo is not None
+
+
+Column = Categorical | Numerical | Timestamp
+
+
+@dataclass(frozen=True)
+class Slot:
+    """Where a part of a column stands in the encoded vector of a record.
+
+    kind "categorical" is a one-hot block, "numerical" one value in [-1, 1], "missing" one indicator that follows
+    the value of a numerical or timestamp column (the value is 0 where the indicator is 1).
+    """
+
+    column: str
+    kind: Literal["categorical", "numerical", "missing"]
+    start: int
+    stop: int
+
+
+@dataclass(frozen=True)
+class Domain:
+    """Public knowledge of a table: its columns, its label, and what happens to a value outside.
+
+    Attributes:
+        columns: Column name -> Categorical, Ordinal, Numerical or Timestamp, in the order of the table.
+        label: Name of the categorical column that says the class of a record; None where there is none.
+        outside: "clip" moves a number to the nearest bound and an unlisted category to OTHER where the column has
+            that cell; "refuse" raises. An unlisted category without an OTHER cell is refused under both.
+        ignore: Columns that may stand in the file and are left out (identifiers, say).
+        missing_values: Texts that mean "missing" in a text file, beside the empty one.
+        ledger: Identifier of the privacy ledger of this data set; None where it has none.
+    """
+
+    columns: Mapping[str, Column]
+    label: str | None = None
+    outside: Literal["clip", "refuse"] = "clip"
+    ignore: tuple[str, ...] = ()
+    missing_values: tuple[str, ...] = ()
+    ledger: str | None = None
+    source: str = field(default="the domain", compare=False)
+
+    def __post_init__(self) -> None:
+        problems = [p for name, column in self.columns.items() for p in _column_problems(name, column)]
+        if not self.columns:
+            problems.append("there are no columns; declare each as a table [columns.NAME].")
+        if self.outside not in ("clip", "refuse"):
+            problems.append(f'outside must be "clip" or "refuse", got {self.outside!r}.')
+        if self.label is not None:
+            problems += self._label_problems(self.label)
+        both = sorted(set(self.ignore) & set(self.columns))
+        if both:
+            problems.append(f"columns {both} are both declared and ignored.")
+        if problems:
+            raise DomainError(listing(self.source, problems))
+
+    def _label_problems(self, label: str) -> list[str]:
+        column = self.columns.get(label)
+        if column is None:
+            return [f"label {label!r} is not among the columns {list(self.columns)}."]
+        if not isinstance(column, Categorical):
+            return [f"label {label!r} must be categorical; declare its classes as categories."]
+        if column.cells < 2:
+            return [f"label {label!r} has one class; a label needs at least two (or leave the label out)."]
+        return []
+
+    @property
+    def label_column(self) -> Categorical | None:
+        """The label's column, or None."""
+        column = self.columns[self.label] if self.label is not None else None
+        assert column is None or isinstance(column, Categorical)  # checked in __post_init__
+        return column
+
+    @property
+    def n_classes(self) -> int:
+        """Number of classes of the label; 1 where there is no label."""
+        return self.label_column.cells if self.label_column is not None else 1
+
+    @cached_property
+    def slots(self) -> tuple[Slot, ...]:
+        """The layout of the encoded vector: every column but the label, in order."""
+        slots: list[Slot] = []
+        start = 0
+        for name, column in self.columns.items():
+            if name == self.label:
+                continue
+            if isinstance(column, Categorical):
+                slots.append(Slot(name, "categorical", start, start + column.cells))
+            else:
+                slots.append(Slot(name, "numerical", start, start + 1))
+                if column.missing:
+                    slots.append(Slot(name, "missing", start + 1, start + 2))
+            start = slots[-1].stop
+        return tuple(slots)
+
+    @property
+    def width(self) -> int:
+        """Length of the encoded vector of a record."""
+        return self.slots[-1].stop if self.slots else 0
+
+    @property
+    def largest_norm(self) -> float:
+        """Largest L2 norm an encoded record can have: every column gives at most 1."""
+        return math.sqrt(len({slot.column for slot in self.slots}))
+
+    @classmethod
+    def read(cls, path: str | Path) -> Domain:
+        """Read a domain file (TOML).
+
+        Raises:
+            DomainError: naming every problem of the file at once.
+        """
+        from keshi.records.domain_file import read
+
+        return read(path)
+
+    @classmethod
+    def loads(cls, text: str, *, source: str = "the domain") -> Domain:
+        """Parse the text of a domain file; `source` names it in messages."""
+        from keshi.records.domain_file import loads
+
+        return loads(text, source=source)
+
+    def dumps(self) -> str:
+        """The text of the domain file; `Domain.loads` gives an equal Domain back."""
+        from keshi.records.domain_file import dumps
+
+        return dumps(self)
+
+    def with_ledger(self, ledger: str) -> Domain:
+        """The same domain, bound to a ledger."""
+        return replace(self, ledger=ledger)
+
+
+def _seconds(moment: str) -> float:
+    parsed = datetime.fromisoformat(moment)
+    start = datetime(1970, 1, 1, tzinfo=UTC if parsed.tzinfo else None)
+    return (parsed - start).total_seconds()
+
+
+def category_key(value: Any) -> str:
+    """The text by which a value is matched to a category: 1, 1.0 and "1" are the same, True is "true"."""
+    if isinstance(value, str):
+        return value
+    if isinstance(value, bool) or type(value).__name__ in ("bool", "bool_"):
+        return "true" if value else "false"
+    try:
+        number = float(value)
+    except (TypeError, ValueError, OverflowError):
+        return str(value)
+    # Whole numbers keep all their digits: float() would merge identifiers above 2^53.
+    if math.isfinite(number) and number == int(number) and abs(number) < 2**53:
+        return str(int(number))
+    return str(value)
+
+
+def _column_problems(name: str, column: Column) -> list[str]:
+    if isinstance(column, Categorical):
+        keys = [category_key(value) for value in column.categories]
+        if not keys:
+            return [f"column {name!r}: categories is empty; list the values that are possible."]
+        double = sorted({key for key in keys if keys.count(key) > 1}) if len(set(keys)) < len(keys) else []
+        if double:
+            return [f"column {name!r}: categories must differ; these are listed twice: {double}."]
+        return []
+    if isinstance(column, Timestamp):
+        try:
+            lower, upper = column.bounds_seconds
+        except (ValueError, TypeError):
+            return [
+                f"column {name!r}: bounds must be moments such as 2020-01-31T12:00:00, "
+                f"got {column.lower!r} and {column.upper!r}."
+            ]
+        zones = {datetime.fromisoformat(m).tzinfo is None for m in (column.lower, column.upper)}
+        if len(zones) > 1:
+            return [f"column {name!r}: give both bounds with an offset from UTC or both without."]
+    else:
+        for key in ("lower", "upper"):
+            bound = getattr(column, key)
+            if isinstance(bound, bool) or not isinstance(bound, int | float) or not math.isfinite(bound):
+                return [f"column {name!r}: {key} must be a finite number, got {bound!r}."]
+        lower, upper = column.lower, column.upper
+    if not lower < upper:
+        return [f"column {name!r}: lower must be below upper, got {column.lower} and {column.upper}."]
+    return []
+
+
+def listing(source: str, problems: list[str]) -> str:
+    """One message that names all problems of one source."""
+    if len(problems) == 1:
+        return f"{source}: {problems[0]}"
+    return f"{source} has {len(problems)} problems:\n" + "\n".join(f"  - {problem}" for problem in problems)

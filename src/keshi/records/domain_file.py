@@ -1,0 +1,188 @@
+"""The domain file: a Domain as TOML, and the draft that `keshi domain` writes for the owner to fill in."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import tomlkit
+from tomlkit.exceptions import TOMLKitError
+
+from keshi.errors import DomainError
+from keshi.records.domain import Categorical, Column, Domain, Numerical, Ordinal, Timestamp, listing
+
+FORMAT = "keshi-domain-1"
+_TYPES: dict[str, type[Any]] = {
+    "categorical": Categorical,
+    "ordinal": Ordinal,
+    "numerical": Numerical,
+    "timestamp": Timestamp,
+}
+_NEEDED = {
+    "categorical": ("categories",),
+    "ordinal": ("categories",),
+    "numerical": ("lower", "upper"),
+    "timestamp": ("lower", "upper"),
+}
+
+
+def read(path: str | Path) -> Domain:
+    """Read a domain file.
+
+    Raises:
+        DomainError: naming every problem of the file at once.
+    """
+    path = Path(path)
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError as error:
+        raise DomainError(
+            f"{path}: there is no such domain file; `keshi domain FILE > {path.name}` drafts one."
+        ) from error
+    except UnicodeDecodeError as error:
+        raise DomainError(f"{path}: a domain file is UTF-8 text, and this is not.") from error
+    return loads(text, source=str(path))
+
+
+def loads(text: str, *, source: str = "the domain") -> Domain:
+    """Parse the text of a domain file; `source` names it in messages."""
+    try:
+        document = tomlkit.parse(text).unwrap()
+    except TOMLKitError as error:
+        raise DomainError(f"{source}: this is not TOML: {error}") from error
+    if document.get("format") != FORMAT:
+        raise DomainError(
+            f'{source}: the first line must be format = "{FORMAT}", got {document.get("format")!r}. '
+            "`keshi domain FILE > people.toml` drafts a domain file."
+        )
+    known = {"format", "label", "outside", "ignore", "missing_values", "ledger", "columns"}
+    problems = [
+        f"unknown setting {key!r}; expected {sorted(known)}." for key in sorted(set(document) - known)
+    ]
+    columns: dict[str, Column] = {}
+    tables = document.get("columns", {})
+    for name, table in tables.items() if isinstance(tables, dict) else ():
+        column, found = _parse_column(name, table)
+        problems += found
+        if column is not None:
+            columns[name] = column
+    if problems:
+        raise DomainError(listing(source, problems))
+    return Domain(
+        columns,
+        label=document.get("label"),
+        outside=document.get("outside", "clip"),
+        ignore=tuple(document.get("ignore", ())),
+        missing_values=tuple(document.get("missing_values", ())),
+        ledger=document.get("ledger"),
+        source=source,
+    )
+
+
+def dumps(domain: Domain) -> str:
+    """The text of the domain file; `loads` gives an equal Domain back."""
+    document: dict[str, Any] = {"format": FORMAT, "outside": domain.outside}
+    for key in ("label", "ledger"):
+        if getattr(domain, key) is not None:
+            document[key] = getattr(domain, key)
+    for key in ("ignore", "missing_values"):
+        if getattr(domain, key):
+            document[key] = list(getattr(domain, key))
+    document["columns"] = {name: _column_table(column) for name, column in domain.columns.items()}
+    return tomlkit.dumps(document)
+
+
+def _type_name(column: Column) -> str:
+    return next(name for name, kind in _TYPES.items() if type(column) is kind)
+
+
+def _column_table(column: Column) -> dict[str, Any]:
+    table: dict[str, Any] = {"type": _type_name(column)}
+    for key, value in vars(column).items():
+        if value is None or value is False:
+            continue
+        table[key] = list(value) if isinstance(value, tuple) else value
+    return table
+
+
+def _parse_column(name: str, table: Any) -> tuple[Column | None, list[str]]:
+    if not isinstance(table, dict):
+        return None, [f"[columns.{name}] must be a table with a type, got {table!r}."]
+    kind = table.get("type")
+    if kind not in _TYPES:
+        return None, [f"column {name!r}: type must be one of {', '.join(_TYPES)}; got {kind!r}."]
+    fields = {key: value for key, value in table.items() if key != "type"}
+    absent = [key for key in _NEEDED[kind] if key not in fields]
+    problems = []
+    if absent:
+        problems.append(
+            f"column {name!r}: {' and '.join(absent)} not declared; fill in from public knowledge, not from the "
+            "records."
+        )
+    known = set(_TYPES[kind].__dataclass_fields__)
+    problems += [
+        f"column {name!r}: unknown setting {key!r}; a {kind} column has {sorted(known)}."
+        for key in sorted(set(fields) - known)
+    ]
+    if problems:
+        return None, problems
+    if "categories" in fields:
+        if not isinstance(fields["categories"], list):
+            return None, [f"column {name!r}: categories must be a list, got {fields['categories']!r}."]
+        fields["categories"] = tuple(fields["categories"])
+    if kind == "timestamp":
+        for key in ("lower", "upper"):
+            if isinstance(fields[key], datetime):  # TOML has moments of its own
+                fields[key] = fields[key].isoformat()
+    return _TYPES[kind](**fields), []
+
+
+# What the owner is told to fill in, by the type of column that a file suggests.
+_DRAFTS = {
+    "text": (
+        'type = "categorical"',
+        '# categories = ["...", "..."]   # all values that are possible, from a code book; not read off the file',
+        "# other = true                  # a cell for values that are not listed",
+    ),
+    "boolean": ('type = "categorical"', "categories = [false, true]"),
+    "integer": (
+        'type = "numerical"            # or "categorical" with categories = [1, 2, 3] where it is a code',
+        "# lower = ?                     # the smallest value that is possible, from public knowledge",
+        "# upper = ?",
+        "integer = true",
+    ),
+    "number": (
+        'type = "numerical"',
+        "# lower = ?                     # the smallest value that is possible, from public knowledge",
+        "# upper = ?",
+    ),
+    "timestamp": ('type = "timestamp"', '# lower = "2000-01-01T00:00:00"', '# upper = "2030-01-01T00:00:00"'),
+}
+
+
+def draft(types: Mapping[str, str], *, source: str) -> str:
+    """A domain file to fill in: names and types only, because bounds and categories would reveal records.
+
+    Args:
+        types: Column name -> "text", "integer", "number", "boolean" or "timestamp".
+        source: Name of the file they come from.
+    """
+    lines = [
+        f'format = "{FORMAT}"',
+        f"# Drafted from the column names and types of {source}. Nothing else of it was read: a bound or a category",
+        "# read off the records would reveal someone. Fill in the lines that begin with # from public knowledge",
+        "# (a code book, a law, common sense).",
+        '# label = "..."                   # the class column, categorical, if there is one',
+        'outside = "clip"                  # values beyond the bounds: "clip" or "refuse"',
+        '# ignore = ["..."]                # columns to leave out, such as identifiers',
+        '# missing_values = ["?"]          # texts that mean "missing", beside an empty field',
+    ]
+    for name, kind in types.items():
+        lines += [
+            "",
+            f"[columns.{tomlkit.key(name).as_string() if name else tomlkit.key([name]).as_string()}]",
+        ]
+        lines += [*_DRAFTS[kind], "# missing = true                # a missing value is a cell of its own"]
+    return "\n".join(lines) + "\n"

@@ -1,0 +1,319 @@
+"""PearlSynthesizer: fit, sample, save, load. And Generator, the trained thing, which is free to use and to publish."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from keshi._validate import in_range, one_of, positive, positive_integer
+from keshi.artifacts import store
+from keshi.errors import ArtifactError, DomainError, NotFittedError
+from keshi.privacy.statement import PrivacyStatement
+from keshi.privacy.unit import PrivacyUnit, Relation
+from keshi.records.domain import Domain
+from keshi.records.files import TableBatches, read_batches, table_batches
+from keshi.records.tables import TableEncoder
+from keshi.synthesis.embedding import Progress as EmbedProgress
+from keshi.synthesis.embedding import RecordBatches, embed
+from keshi.synthesis.presets import PRESETS, PaperPreset
+from keshi.synthesis.private_embedding import PrivateEmbedding
+
+if TYPE_CHECKING:
+    from keshi.privacy.ledger import PrivacyLedger
+    from keshi.synthesis.generators import TableGenerator
+    from keshi.synthesis.reconstruction import LearningPoint
+    from keshi.synthesis.reconstruction import Progress as TrainProgress
+
+SAMPLE_ROWS = 65_536  # records generated at a time: memory does not grow with their number
+
+
+class Generator:
+    """A trained generator of records. It is post-processing of its embedding, and carries the same statement.
+
+    Attributes:
+        domain: Columns, dtypes and categories of the records.
+        statement: The guarantee.
+        class_weights: (classes,) share of each class.
+        learning_curve: Points of the training.
+    """
+
+    def __init__(
+        self,
+        network: TableGenerator,
+        domain: Domain,
+        statement: PrivacyStatement,
+        class_weights: np.ndarray,
+        learning_curve: tuple[LearningPoint, ...],
+        preset: str,
+    ) -> None:
+        self.network = network
+        self.domain = domain
+        self.statement = statement
+        self.class_weights = class_weights
+        self.learning_curve = learning_curve
+        self.preset = preset
+
+    def sample(self, n: int, *, seed: int = 0) -> pd.DataFrame:
+        """`n` synthetic records with the columns, dtypes and missing values of the domain."""
+        return pd.concat(list(self.sample_batches(n, seed=seed)), ignore_index=True)
+
+    def sample_batches(self, n: int, *, seed: int = 0) -> Iterator[pd.DataFrame]:
+        """The records of `sample` in batches, so that any number fits in memory."""
+        import torch
+
+        from keshi.synthesis.generators import draw_records
+
+        positive_integer("n", n)
+        decoder = TableEncoder(self.domain)
+        randomness = torch.Generator().manual_seed(seed)
+        weights = torch.tensor(self.class_weights, dtype=torch.float64)
+        for start in range(0, n, SAMPLE_ROWS):
+            rows = min(SAMPLE_ROWS, n - start)
+            classes = torch.multinomial(weights, rows, replacement=True, generator=randomness)
+            noise = torch.randn(rows, self.network.latent, generator=randomness)
+            with torch.inference_mode():
+                hard = draw_records(self.network(noise, classes), self.network.slots, randomness=randomness)
+            yield decoder.decode(hard.numpy(), classes.numpy())
+
+    def save(self, path: str | Path, *, overwrite: bool = False) -> None:
+        """Write the generator as a folder (or a .zip): manifest, domain, statement, weights. No pickle."""
+        weights = {name: tensor.numpy() for name, tensor in self.network.state_dict().items()}
+        store.save(
+            path,
+            kind="generator",
+            settings={
+                "preset": self.preset,
+                "network": {"n_classes": self.network.n_classes, "latent": self.network.latent},
+                "class_weights": [float(weight) for weight in self.class_weights],
+                "learning_curve": [vars(point) for point in self.learning_curve],
+            },
+            files={
+                "domain.toml": self.domain.dumps().encode(),
+                "statement.json": store.json_to_bytes(self.statement.to_dict()),
+                "weights.safetensors": store.tensors_to_bytes(weights),
+            },
+            overwrite=overwrite,
+        )
+
+    @classmethod
+    def load(cls, path: str | Path) -> Generator:
+        """Read a saved generator.
+
+        Raises:
+            ArtifactError: if anything in it is missing, altered, or does not fit together.
+        """
+        import torch
+
+        from keshi.synthesis.generators import TableGenerator
+        from keshi.synthesis.reconstruction import LearningPoint
+
+        artifact = store.load(path, kind="generator")
+        try:
+            settings = artifact.settings
+            domain = Domain.loads(artifact.files["domain.toml"].decode(), source="domain.toml")
+            tensors = store.tensors_from_bytes(
+                artifact.files["weights.safetensors"], source="weights.safetensors"
+            )
+            network = TableGenerator(domain.slots, **settings["network"])
+            network.load_state_dict({name: torch.from_numpy(tensor) for name, tensor in tensors.items()})
+            weights = np.array(settings["class_weights"], dtype=np.float64)
+            if weights.shape != (domain.n_classes,):
+                raise ValueError("class weights do not match the classes of the domain")
+            return cls(
+                network.eval(),
+                domain,
+                PrivacyStatement.from_dict(
+                    store.json_from_bytes(artifact.files["statement.json"], source="statement.json")
+                ),
+                weights,
+                tuple(LearningPoint(**point) for point in settings["learning_curve"]),
+                settings["preset"],
+            )
+        except (KeyError, TypeError, ValueError, RuntimeError, IndexError) as error:
+            if isinstance(error, ArtifactError):
+                raise
+            raise ArtifactError(f"{path}: the generator's parts do not fit together: {error}") from error
+
+
+def train(
+    embedding: PrivateEmbedding,
+    *,
+    preset: PaperPreset | None = None,
+    seed: int = 0,
+    threads: int | None = None,
+    progress: TrainProgress | None = None,
+) -> Generator:
+    """Train a generator on an embedding: no records, no budget. Rerun it at will.
+
+    Args:
+        embedding: What `keshi embed` wrote.
+        preset: Says the schedule; None takes the one that planned the embedding.
+        seed: Repeats the training.
+    """
+    from keshi.synthesis.reconstruction import train_generator
+
+    preset = preset or PRESETS[one_of("preset", embedding.preset, tuple(PRESETS))]
+    network, curve = train_generator(
+        embedding, preset.schedule, seed=seed, threads=threads, progress=progress
+    )
+    return Generator(
+        network,
+        embedding.domain,
+        embedding.statement,
+        embedding.class_counts / embedding.count,
+        curve,
+        embedding.preset,
+    )
+
+
+class PearlSynthesizer:
+    """Differentially private synthetic tables from a private embedding (PEARL).
+
+    Example:
+        >>> synthesizer = PearlSynthesizer(domain=Domain.read("people.toml"), epsilon=1.0)
+        >>> synthetic = synthesizer.fit(people).sample(10_000)
+
+    Args:
+        domain: Public knowledge of the table: a Domain, or the path of a domain file.
+        epsilon, delta: The budget of the fit, spent once.
+        preset: Name of a preset, or a preset object with settings of your own.
+        relation: "add-or-remove" or "replace-one"; None takes the preset's.
+        ledger: Where the budget is spent; without one, a throw-away ledger of exactly this budget.
+        seed: Repeats frequencies and training. It never reaches the noise.
+        threads: Threads of torch; None leaves its setting.
+
+    Attributes:
+        embedding_: The PrivateEmbedding.
+        generator_: The trained Generator.
+    """
+
+    embedding_: PrivateEmbedding
+    generator_: Generator
+
+    def __init__(
+        self,
+        *,
+        domain: Domain | str | Path,
+        epsilon: float = 1.0,
+        delta: float = 1e-5,
+        preset: str | PaperPreset = "paper",
+        relation: Relation | None = None,
+        ledger: PrivacyLedger | None = None,
+        seed: int = 0,
+        threads: int | None = None,
+    ) -> None:
+        self.domain = domain if isinstance(domain, Domain) else Domain.read(domain)
+        self.epsilon = positive("epsilon", epsilon)
+        self.delta = in_range("delta", delta, 0.0, 1.0, open_ends=True)
+        self.preset = PRESETS[one_of("preset", preset, tuple(PRESETS))] if isinstance(preset, str) else preset
+        self.unit = PrivacyUnit(relation=relation or self.preset.relation)
+        self.ledger = ledger
+        self.seed = seed
+        self.threads = threads
+
+    def fit(
+        self,
+        table: Any,
+        *,
+        embed_progress: EmbedProgress | None = None,
+        train_progress: TrainProgress | None = None,
+    ) -> PearlSynthesizer:
+        """Embed the table, spending the budget, and train a generator on the embedding.
+
+        Args:
+            table: pandas, polars or Arrow table, or the path of a csv, parquet or Arrow file. It is not changed.
+
+        Raises:
+            DomainError: naming everything in the table that contradicts the domain.
+            BudgetError: if the ledger has less left than epsilon.
+        """
+        self.embedding_ = embed_table(
+            table,
+            self.domain,
+            self.preset,
+            epsilon=self.epsilon,
+            delta=self.delta,
+            unit=self.unit,
+            ledger=self.ledger,
+            seed=self.seed,
+            progress=embed_progress,
+        )
+        self.generator_ = train(
+            self.embedding_,
+            preset=self.preset,
+            seed=self.seed,
+            threads=self.threads,
+            progress=train_progress,
+        )
+        return self
+
+    def sample(self, n: int, *, seed: int | None = None) -> pd.DataFrame:
+        """`n` synthetic records, with the columns, dtypes and missing values of the domain."""
+        return self._fitted().sample(n, seed=self.seed if seed is None else seed)
+
+    def save(self, path: str | Path, *, overwrite: bool = False) -> None:
+        """Write the trained generator."""
+        self._fitted().save(path, overwrite=overwrite)
+
+    @staticmethod
+    def load(path: str | Path) -> Generator:
+        """Read a saved generator, which can `sample`."""
+        return Generator.load(path)
+
+    @property
+    def statement(self) -> PrivacyStatement:
+        """The privacy statement of the fit."""
+        return self._fitted().statement
+
+    def _fitted(self) -> Generator:
+        if not hasattr(self, "generator_"):
+            raise NotFittedError("this PearlSynthesizer has no generator yet; call fit(table) first.")
+        return self.generator_
+
+
+def embed_table(
+    table: Any,
+    domain: Domain,
+    preset: PaperPreset,
+    *,
+    epsilon: float,
+    delta: float,
+    unit: PrivacyUnit,
+    ledger: PrivacyLedger | None = None,
+    run: str | None = None,
+    seed: int = 0,
+    progress: EmbedProgress | None = None,
+    show_values: bool = False,
+) -> PrivateEmbedding:
+    """Embed a table in memory or in a file. The first pass checks it against the domain before anything is spent."""
+    if not domain.slots:
+        raise DomainError(f"{domain.source}: there is no column beside the label; nothing to synthesize.")
+    source = str(table) if isinstance(table, str | Path) else "the table"
+    batches = read_batches(table, domain) if isinstance(table, str | Path) else table_batches(table)
+    records = _encoded(batches, TableEncoder(domain, show_values=show_values), source)
+    return embed(
+        records,
+        domain,
+        preset,
+        epsilon=epsilon,
+        delta=delta,
+        unit=unit,
+        ledger=ledger,
+        run=run,
+        seed=seed,
+        progress=progress,
+    )
+
+
+def _encoded(batches: TableBatches, encoder: TableEncoder, source: str) -> RecordBatches:
+    return lambda: (encoder.encode(batch, source=source) for batch in batches())
+
+
+def with_steps(preset: PaperPreset, steps: int | None) -> PaperPreset:
+    """The preset with another number of generator steps, or as it is."""
+    return preset if steps is None else replace(preset, schedule=replace(preset.schedule, steps=steps))
