@@ -23,8 +23,12 @@ RELATION = typer.Option(
     "--relation",
     help="add-or-remove or replace-one (the number of records is public). Default: the preset's.",
 )
-SUBJECT = typer.Option(None, "--subject", help="Column that says whose record it is: protects people, not rows.")
-MAX_RECORDS = typer.Option(None, "--max-records", help="Use at most so many records of a subject; default: all.")
+SUBJECT = typer.Option(
+    None, "--subject", help="Column that says whose record it is: protects people, not rows."
+)
+MAX_RECORDS = typer.Option(
+    None, "--max-records", help="Use at most so many records of a subject; default: all."
+)
 LEDGER = typer.Option(None, "--ledger", help="Ledger to spend from, if not the one beside the domain file.")
 RUN = typer.Option(
     None, "--run", help="Name of the run; repeating an interrupted run's name pays nothing twice."
@@ -131,18 +135,11 @@ def embed_file(
 
 def open_ledger(domain: Domain, domain_path: Path, ledger: Path | None) -> PrivacyLedger | None:
     """The ledger named, or the one beside the domain file that bears its name; None where there is none."""
-    from keshi.errors import BudgetError
     from keshi.privacy.ledger import PrivacyLedger
 
     if ledger is None and domain.ledger is None:
         return None
-    opened = PrivacyLedger.open(ledger or domain_path.with_suffix(".ledger"))
-    if domain.ledger is not None and opened.id != domain.ledger:
-        raise BudgetError(
-            f"{domain_path} belongs to ledger {domain.ledger}, and the ledger given is {opened.id}; "
-            "give the right one with --ledger."
-        )
-    return opened
+    return PrivacyLedger.open(ledger or domain_path.with_suffix(".ledger"), expected_id=domain.ledger)
 
 
 def describe(embedding: PrivateEmbedding) -> str:

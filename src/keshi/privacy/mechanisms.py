@@ -6,6 +6,8 @@ operating system's entropy. No seed reaches it. Imports no networks; OpenDP is i
 
 from __future__ import annotations
 
+import hashlib
+import json
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,6 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from keshi.errors import BudgetError
 from keshi.privacy.accounting import delta_slack, grid_distance
 from keshi.privacy.ledger import PrivacyLedger
 
@@ -60,6 +63,7 @@ def release(
     index: int,
     what: str,
     plan_hash: str,
+    largest_distance: float = 1e-12,
 ) -> NDArray[np.int64]:
     """Spend mu in the ledger, then add discrete Gaussian noise to exact integer sums. Nothing else adds noise.
 
@@ -72,7 +76,9 @@ def release(
         ledger: Where the spend is written, and fsynced, before the noise is drawn.
         run, index: Identify this measurement in the ledger: the run, and its place in it.
         what: One or two words for the ledger.
-        plan_hash: Hash of the public plan; a stored value is reused only under the plan it was measured by.
+        plan_hash: Hash of the public plan; a stored value is reused only under the plan, the unit of privacy and
+            the mu it was measured by.
+        largest_distance: Total variation from the ideal Gaussian that the caller's delta leaves room for.
 
     Returns:
         (coordinates,) noisy sums.
@@ -85,15 +91,24 @@ def release(
         raise ValueError(f"expected {sum(block.size for block in blocks)} sums, got {len(sums)}.")
     if len(sums) and np.abs(sums).max() >= LARGEST_SUM:
         raise ValueError("the sums are too large for 64-bit integers: too many records for this grid.")
-    stored = ledger.stored(run, index, plan=plan_hash)
+    paid_for = _hash_of(plan_hash, blocks, mu)
+    stored = ledger.stored(run, index, plan=paid_for)
     if stored is not None:
         return np.frombuffer(stored, dtype="<i8").astype(np.int64)
     scales = noise_scales(blocks, mu)
-    slack = delta_slack(
-        grid_distance((b.size, s) for b, s in zip(blocks, scales, strict=True)), ledger.budget["epsilon"]
-    )
+    distance = grid_distance((block.size, scale) for block, scale in zip(blocks, scales, strict=True))
+    if distance > largest_distance:
+        raise BudgetError(
+            f"the integer grid of the noise needs {distance:.3g} of total variation and the delta leaves room for "
+            f"{largest_distance:.3g}: epsilon is too large, or delta too small, for this grid."
+        )
     receipt = ledger.spend(
-        run=run, index=index, what=what, mu=mu, delta_slack=slack, plan=plan_hash
+        run=run,
+        index=index,
+        what=what,
+        mu=mu,
+        delta_slack=delta_slack(distance, ledger.budget["epsilon"]),
+        plan=paid_for,
     )  # on disk before the noise exists: a crash from here on loses budget, never privacy
     noisy = np.concatenate(
         [
@@ -105,6 +120,12 @@ def release(
     )
     ledger.store(receipt, noisy.astype("<i8").tobytes())
     return noisy
+
+
+def _hash_of(plan_hash: str, blocks: Sequence[Block], mu: float) -> str:
+    """What a spend pays for: a resumed run under another unit, epsilon or plan must not get this value."""
+    paid_for = [plan_hash, mu, [[block.name, block.size, block.sensitivity, block.share] for block in blocks]]
+    return hashlib.sha256(json.dumps(paid_for).encode()).hexdigest()
 
 
 def discrete_gaussian(sums: NDArray[np.int64], scale: int) -> NDArray[np.int64]:

@@ -30,7 +30,9 @@ class PrivacyUnit:
         if self.max_records is not None:
             positive_integer("max_records", self.max_records)
             if self.subject is None:
-                raise ValueError("max_records bounds the records of a subject; name the subject's column too.")
+                raise ValueError(
+                    "max_records bounds the records of a subject; name the subject's column too."
+                )
 
     @property
     def count_is_public(self) -> bool:

@@ -28,9 +28,7 @@ class TableEncoder:
         [-1.0, 0.0, 1.0]
     """
 
-    def __init__(
-        self, domain: Domain, *, subject: str | None = None, show_values: bool = False
-    ) -> None:
+    def __init__(self, domain: Domain, *, subject: str | None = None, show_values: bool = False) -> None:
         if subject in domain.columns:
             raise DomainError(
                 f"{domain.source}: column {subject!r} says whose record it is, and identifiers are never "

@@ -14,7 +14,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from keshi.privacy.accounting import mu_from_epsilon
+from keshi.privacy.accounting import delta_slack, mu_from_epsilon
 from keshi.privacy.contribution import Contributions
 from keshi.privacy.ledger import PrivacyLedger
 from keshi.privacy.mechanisms import Block, noise_scales, release
@@ -86,7 +86,9 @@ def embed_partial(
         else:
             own = weights[rows : rows + len(batch)].astype(np.float64)
             if len(own) < len(batch):
-                raise ValueError("there are more records than weights; the records changed between two readings.")
+                raise ValueError(
+                    "there are more records than weights; the records changed between two readings."
+                )
         sums += np.concatenate([block.sums(batch, own) for block in plan.features])
         rows += len(batch)
     return Partial(plan.hash, frozenset({shard}), rows, sums * WEIGHT if weights is None else sums)
@@ -121,7 +123,15 @@ def merge(partials: Iterable[Partial], *, shards: int) -> Partial:
 
 
 def measure(
-    total: Partial, plan: Plan, *, unit: PrivacyUnit, mu: float, ledger: PrivacyLedger, run: str, index: int
+    total: Partial,
+    plan: Plan,
+    *,
+    unit: PrivacyUnit,
+    mu: float,
+    ledger: PrivacyLedger,
+    run: str,
+    index: int,
+    largest_distance: float,
 ) -> Measurement:
     """Release the merged sums with noise: one Gaussian measurement of all blocks together."""
     if total.plan_hash != plan.hash:
@@ -139,6 +149,7 @@ def measure(
         index=index,
         what=plan.what,
         plan_hash=plan.hash,
+        largest_distance=largest_distance,
     )
     return Measurement(plan, sums, noise_scales(blocks, mu), mu)
 
@@ -175,6 +186,8 @@ def embed(
         BudgetError: if the ledger has less left than epsilon.
     """
     mu = mu_from_epsilon(epsilon, delta * (1.0 - SLACK_SHARE))
+    # What the grid of the noise may add to delta, as a total variation: see accounting.delta_slack.
+    room = delta * SLACK_SHARE / delta_slack(1.0, epsilon)
     ledger = ledger or PrivacyLedger.in_memory(epsilon=epsilon, delta=delta)
     run = run or uuid.uuid4().hex
     measurements: list[Measurement] = []
@@ -186,7 +199,18 @@ def embed(
         weights = None if contributions is None else contributions.weights
         total = embed_partial(_reported(records(), plan.what, progress), plan, weights=weights)
         units = total.rows if contributions is None else contributions.subjects
-        measurements.append(measure(total, plan, unit=unit, mu=part, ledger=ledger, run=run, index=index))
+        measurements.append(
+            measure(
+                total,
+                plan,
+                unit=unit,
+                mu=part,
+                ledger=ledger,
+                run=run,
+                index=index,
+                largest_distance=room / len(preset.shares),
+            )
+        )
     statement = PrivacyStatement(
         epsilon=epsilon,
         delta=delta,
