@@ -22,7 +22,9 @@ Verdict = Literal["consistent", "violated", "inconclusive"]
 
 PILOT_SHARE = 0.05  # of the samples of each world: they choose the thresholds and are not counted
 SMALLEST_PILOT = 50
-POWER = 0.5  # an audit counts from the n at which a mechanism that spends all of its claim would show half of it
+POWER = (
+    0.5  # an audit counts from the n at which a mechanism that spends all of its claim would show half of it
+)
 _GRID = 257  # thresholds that are tried on the pilot
 _MOST_SAMPLES = 10**12
 
@@ -234,7 +236,9 @@ def _best_threshold(
     from scipy.special import ndtr
 
     means = [float(world.mean()) for world in pilot]
-    spreads = [max(float(world.std()), 1e-12 * (1.0 + abs(mean))) for world, mean in zip(pilot, means, strict=True)]
+    spreads = [
+        max(float(world.std()), 1e-12 * (1.0 + abs(mean))) for world, mean in zip(pilot, means, strict=True)
+    ]
     low = min(mean - 4.0 * spread for mean, spread in zip(means, spreads, strict=True))
     high = max(mean + 4.0 * spread for mean, spread in zip(means, spreads, strict=True))
     best, best_strength = sum(means) / 2.0, -1.0

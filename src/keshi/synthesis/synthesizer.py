@@ -19,7 +19,7 @@ from keshi.records.domain import Domain
 from keshi.records.files import TableBatches, read_batches, table_batches
 from keshi.records.tables import TableEncoder
 from keshi.synthesis.embedding import Progress as EmbedProgress
-from keshi.synthesis.embedding import RecordBatches, embed
+from keshi.synthesis.embedding import Preset, RecordBatches, embed
 from keshi.synthesis.presets import PRESETS, PaperPreset
 from keshi.synthesis.private_embedding import PrivateEmbedding
 
@@ -279,7 +279,7 @@ class PearlSynthesizer:
 def embed_table(
     table: Any,
     domain: Domain,
-    preset: PaperPreset,
+    preset: Preset,
     *,
     epsilon: float,
     delta: float,
