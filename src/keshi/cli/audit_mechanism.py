@@ -108,8 +108,9 @@ def audit_lines(audit: MechanismAudit) -> list[str]:
     """The audit as plain lines: the checks, the bounds next to the claim, one verdict."""
     bounds = audit.bounds
     lines = [f"claim: ({audit.epsilon:g}, {audit.delta:g})-differential privacy for {audit.unit}"]
-    for check in audit.checks:
-        lines.append(f"  {'ok    ' if check.passed else 'FAILED'}  {check.name} ({check.detail})")
+    lines += [
+        f"  {'ok    ' if check.passed else 'FAILED'}  {check.name} ({check.detail})" for check in audit.checks
+    ]
     false_positive, false_negative = bounds.gaussian_rates
     upper, lower = bounds.epsilon_rates
     lines += [

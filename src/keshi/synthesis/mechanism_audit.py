@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal, Protocol
 
 import numpy as np
@@ -173,39 +173,39 @@ def audit_mechanism(
         ledger=PrivacyLedger.in_memory(epsilon=epsilon, delta=delta),
     )
     whole = Claim(domain, FixedPlans.of(first), epsilon, delta, unit)
-    checks, _ = release_checks(whole, tables)
-    if made is not None:
-        checks.append(_saved_check(made, first))
-    tally = NoiseTally(declared_scales(first), alpha=alpha)
-    _add_draws(whole, tables.base, _WHOLE_PLAN_DRAWS, tally)
-    checks += tally.checks(where="the whole plan")
-
-    small = (
-        whole
-        if frequencies is None
-        else Claim(
-            domain,
-            whole.plans.with_frequencies(positive_integer("frequencies", frequencies)),
-            epsilon,
-            delta,
-            unit,
-        )
-    )
-    again, pair = release_checks(small, tables)
-    checks += [check for check in again if not check.passed]
-    worlds = [tables.with_extreme(one) for one in pair]
-    trial = _Trials(small, worlds, alpha=alpha)
-    trial.run(trials, until=started + time_limit, progress=progress)
-    checks += trial.tally.checks(where="the plan in the trials")
-    statistics = trial.statistics()
-    bounds = bound(*statistics, epsilon=epsilon, delta=delta, alpha=alpha, pilot=trial.pilot)
+    small = whole
+    if frequencies is not None:
+        plans = whole.plans.with_frequencies(positive_integer("frequencies", frequencies))
+        small = replace(whole, plans=plans) if plans.size < whole.plans.size else whole
+    checks: list[Check] = []
+    trial: _Trials | None = None
+    try:
+        pair = release_checks(whole, tables, found=checks)
+        if made is not None:
+            checks.append(_saved_check(made, first))
+        checks += _noise_of_whole_plan(whole, tables.base, declared_scales(first), alpha=alpha)
+        if small is not whole:
+            again: list[Check] = []
+            pair = release_checks(small, tables, found=again)
+            checks += [check for check in again if not check.passed]
+        trial = _Trials(small, [tables.with_extreme(one) for one in pair], alpha=alpha)
+        trial.run(trials, until=started + time_limit, progress=progress)
+        checks += trial.tally.checks(where="the plan in the trials")
+    except (ValueError, ArithmeticError, LookupError, TypeError) as error:
+        # A release that breaks one promise (a value too many, say) may not fit the rest of the audit.
+        if all(check.passed for check in checks):
+            raise
+        checks.append(Check("the audit ran to its end", False, f"{type(error).__name__}: {error}"))
+    without, with_unit = trial.statistics() if trial is not None else (np.empty(0), np.empty(0))
+    pilot = trial.pilot if trial is not None else 0
+    bounds = bound(without, with_unit, epsilon=epsilon, delta=delta, alpha=alpha, pilot=pilot)
     return MechanismAudit(
         epsilon,
         delta,
         unit.describe(),
         tuple(checks),
         bounds,
-        trial.reached,
+        trial.reached if trial is not None else 0.0,
         small.plans.size,
         whole.plans.size,
         time.perf_counter() - started,
@@ -247,7 +247,8 @@ class _Trials:
 
     def statistics(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """The attack's statistic in both worlds; about normal, with variance 1 and distance mu."""
-        return np.concatenate(self._found[0]), np.concatenate(self._found[1])
+        first, second = (np.concatenate([np.empty(0), *found]) for found in self._found)
+        return first, second
 
     def _draw(self, world: int, copies: int) -> NDArray[np.int64]:
         noisy = draw_copies(self.claim, self.worlds[world], copies)
@@ -278,8 +279,12 @@ def draw_copies(claim: Claim, table: pd.DataFrame, copies: int) -> NDArray[np.in
     return np.concatenate(parts, axis=1)
 
 
-def _add_draws(claim: Claim, table: pd.DataFrame, copies: int, tally: NoiseTally) -> None:
-    tally.add(draw_copies(claim, table, copies) - claim.exact_sums(table))
+def _noise_of_whole_plan(
+    claim: Claim, table: pd.DataFrame, scales: NDArray[np.float64], *, alpha: float
+) -> list[Check]:
+    tally = NoiseTally(scales, alpha=alpha)
+    tally.add(draw_copies(claim, table, _WHOLE_PLAN_DRAWS) - claim.exact_sums(table))
+    return tally.checks(where="the whole plan")
 
 
 def _saved_check(made: PrivateEmbedding, again: PrivateEmbedding) -> Check:

@@ -29,12 +29,12 @@ from keshi.privacy.ledger import PrivacyLedger
 from keshi.privacy.unit import PrivacyUnit
 from keshi.records.domain import Domain
 from keshi.records.tables import TableEncoder
+from keshi.synthesis import synthesizer
 from keshi.synthesis.embedding import Preset, embed_partial, measure
 from keshi.synthesis.neighbours import NeighbouringTables
 from keshi.synthesis.noise_checks import Check
 from keshi.synthesis.private_embedding import Plan, PrivateEmbedding
 from keshi.synthesis.repeated_plan import FixedPlans
-from keshi.synthesis.synthesizer import embed_table
 
 RUN = "audit"
 _CHILD_SECONDS = 20.0  # how long a forked process may take to draw a few numbers
@@ -76,7 +76,7 @@ def released(
     table: pd.DataFrame, domain: Domain, preset: Preset, *, claim: Claim, ledger: PrivacyLedger
 ) -> PrivateEmbedding:
     """One run of the real path under the claim, with these measurements and this ledger."""
-    return embed_table(
+    return synthesizer.embed_table(
         table,
         domain,
         preset,
@@ -104,23 +104,24 @@ def all_sums(embedding: PrivateEmbedding) -> NDArray[np.int64]:
     return np.concatenate([measurement.sums for measurement in embedding.measurements])
 
 
-def release_checks(claim: Claim, tables: NeighbouringTables) -> tuple[list[Check], tuple[int | None, int]]:
-    """Run every check.
+def release_checks(claim: Claim, tables: NeighbouringTables, *, found: list[Check]) -> tuple[int | None, int]:
+    """Run every check, and add it to `found` as soon as it is done.
 
     Returns:
-        The checks, and the pair of worlds that lies furthest apart in units of noise (see `worst_pair`).
+        The pair of tables (see NeighbouringTables.with_extreme) that lies furthest apart in units of noise.
     """
-    checks: list[Check] = []
     base = tables.with_extreme(None)
     ledger = PrivacyLedger.in_memory(epsilon=claim.epsilon, delta=claim.delta)
     embedding = claim.release(base, ledger=ledger)
-    checks += _ledger_checks(claim, base, embedding, ledger)
+    name = "the release bears the declared domain, and nothing that was learned of the records"
+    found.append(Check(name, embedding.domain == claim.domain, f"{len(claim.domain.columns)} columns"))
+    found += _ledger_checks(claim, base, embedding, ledger)
     check, pair = _distance_check(claim, tables, declared_scales(embedding))
-    checks += [check, _alone_check(claim, tables)]
-    checks.append(_metadata_check(claim, tables, pair))
-    checks.append(_freshness_check(claim, base))
-    checks.append(_fork_check(claim, base))
-    return checks, pair
+    found += [check, _alone_check(claim, tables)]
+    found.append(_metadata_check(claim, tables, pair))
+    found.append(_freshness_check(claim, base))
+    found.append(_fork_check(claim, base))
+    return pair
 
 
 def _distance_check(
@@ -134,6 +135,7 @@ def _distance_check(
             for number in range(len(tables.extremes))
         ]
     )
+    pair: tuple[int | None, int]
     if claim.unit.relation == "add-or-remove":
         lengths = np.linalg.norm(moved, axis=1)
         second = int(lengths.argmax())
@@ -231,7 +233,7 @@ def _freshness_check(claim: Claim, table: pd.DataFrame) -> Check:
 
 
 def _fork_check(claim: Claim, table: pd.DataFrame) -> Check:
-    """A forked process and its parent share the state of every generator in the program, and must differ all the same."""
+    """A forked process shares the state of every generator in the program with its parent; their noise must differ."""
     name = "a forked process draws other noise than its parent"
     if not hasattr(os, "fork"):
         return Check(name, True, "not tried: this system has no fork")

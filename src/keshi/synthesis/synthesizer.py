@@ -18,8 +18,8 @@ from keshi.privacy.unit import PrivacyUnit, Relation
 from keshi.records.domain import Domain
 from keshi.records.files import TableBatches, read_batches, table_batches
 from keshi.records.tables import TableEncoder
-from keshi.synthesis.embedding import Progress as EmbedProgress
 from keshi.synthesis.embedding import Preset, RecordBatches, embed
+from keshi.synthesis.embedding import Progress as EmbedProgress
 from keshi.synthesis.presets import PRESETS, PaperPreset
 from keshi.synthesis.private_embedding import PrivateEmbedding
 
