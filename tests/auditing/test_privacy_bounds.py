@@ -55,8 +55,11 @@ def test_the_pure_bound_holds_for_randomised_response_and_comes_near():
     keep = math.e / (1.0 + math.e)
     without = (randomness.uniform(size=100_000) > keep).astype(float)
     with_unit = (randomness.uniform(size=100_000) < keep).astype(float)
-    bounds = lower_bounds(without, with_unit, epsilon=1.0, delta=1e-5)
+    bounds = lower_bounds(without, with_unit, epsilon=1.0, delta=1e-5, gaussian=False)
     assert 0.9 < bounds.epsilon_bound <= 1.0
+    assert bounds.verdict == "consistent"
+    # Called a Gaussian mechanism it would be refuted: at delta = 1e-5 such error rates need another epsilon.
+    assert lower_bounds(without, with_unit, epsilon=1.0, delta=1e-5).verdict == "violated"
 
 
 def test_a_release_without_noise_is_refuted_by_both_bounds():
