@@ -16,16 +16,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from keshi.privacy.ledger import PrivacyLedger
-from keshi.privacy.mechanisms import COUNT, Block, noise_scales, release
+from keshi.privacy.mechanisms import COUNT, LARGEST_SUM, Block, noise_scales, release
 from keshi.privacy.unit import PrivacyUnit
 
 LadderKind = Literal["integer", "number", "timestamp"]
-COARSE_SHARE = 0.6  # of mu^2; the coarse cells decide what is covered, the fine ones only tighten it
+COARSE_SHARE = 0.8  # of mu^2; the coarse cells decide what is covered, the fine ones only tighten it
 FALSE_CELL = (
     2e-4  # probability that any empty coarse cell of a column stands out by itself: it may lie far away
 )
-REACH = 4  # cells beyond the last one that stands out, looked at together: a thin tail shows only in sum
-REACH_DEVIATIONS = 3.0  # a false step outwards has probability 4 * 0.0013 and costs one coarse cell
+REACH = 3  # cells beyond the last one that stands out, looked at together: a thin tail shows only in sum
+REACH_DEVIATIONS = (
+    2.5  # a false step outwards has probability below 3 * 0.0062 and costs up to REACH coarse cells
+)
 TRIMMED = 0.0025  # of the records at each end may be cut off with the fine cells, at most ...
 TRIM_DEVIATIONS = 2.0  # ... and that with this certainty: where noise is large nothing is cut off
 FAR = 2.0**1022  # the outermost edge of numbers: upper - lower stays finite
@@ -224,6 +226,8 @@ def measure_histograms(
         BudgetError: if the ledger cannot afford it.
     """
     blocks = histogram_blocks(ladders, unit)
+    if max(int(counted.max()) for counted in counts.values()) >= LARGEST_SUM // COUNT:
+        raise ValueError("the counts are too large for 64-bit integers: too many records for this grid.")
     noisy = release(
         np.concatenate([counts[name] for name in ladders]) * COUNT,
         blocks,

@@ -27,7 +27,6 @@ from keshi.privacy.histograms import (
     Ladder,
     LadderKind,
     NoisyHistogram,
-    histogram_blocks,
     ladder,
     measure_histograms,
     number_bounds,
@@ -198,8 +197,9 @@ def learn_domain(
     if texts:
         measured.append(f"categories of {_columns(texts)}")
         scale = threshold_scale(touched=len(texts), unit=unit, mu=mu_lists)
-        # a quarter of the noise: raises the threshold by a twentieth, and spares the noise of nearly all rare values
-        smallest = max(1, scale // (4 * COUNT))
+        smallest = max(
+            3, scale // (3 * COUNT)
+        )  # raises the threshold by 6 %, spares the noise of a million names
         published = release_above_threshold(
             _count_candidates(batches, texts, fixed, smallest),
             touched=len(texts),

@@ -25,8 +25,8 @@ TOLERANCE = Fraction(1, 10**12)
 class Amount:
     """Privacy spent or remaining: mu, and the epsilon it means at `delta` less the slacks.
 
-    `delta_slack` holds the deltas of thresholds too. Gaussian mechanisms compose in mu^2, so the epsilons of what is spent and of what remains do not add up to
-    the budget's epsilon.
+    `delta_slack` holds the deltas of thresholds too. Gaussian mechanisms compose in mu^2, so the epsilons of what
+    is spent and of what remains do not add up to the budget's epsilon.
     """
 
     epsilon: float

@@ -106,7 +106,8 @@ def _counted(series: pd.Series) -> CountedTexts:
     found = present.value_counts(sort=False)
     values = found.index.to_numpy(dtype=object)
     hashes = pd.util.hash_array(values, categorize=False)
-    return CountedTexts(list(values), found.to_numpy(dtype=np.int64), hashes, int(missing.sum()))
+    counts = np.asarray(found.to_numpy(dtype=np.int64), dtype=np.int64)
+    return CountedTexts(list(values), counts, hashes, int(missing.sum()))
 
 
 def _numbers(series: pd.Series) -> NDArray[np.float64]:
