@@ -17,18 +17,20 @@ def domain(
 
     Example: keshi domain people.csv > people.toml
     """
+    from keshi.artifacts.atomic import write_atomically
     from keshi.cli.progress import note
     from keshi.records.domain_file import draft
     from keshi.records.files import column_types
 
-    text = draft(column_types(table), source=table.name)
+    if output is not None and output.exists():
+        raise ValueError(f"{output} exists; a domain file may hold hours of work and is not overwritten.")
+    types = column_types(table)
+    text = draft(types, source=table.name)
     if output is None:
         print(text, end="")
     else:
-        if output.exists():
-            raise ValueError(f"{output} exists; a domain file may hold hours of work and is not overwritten.")
-        output.write_text(text, encoding="utf-8")
+        write_atomically(output, text.encode())
     note(
-        f"drafted {text.count('[columns.')} columns. Fill in the commented lines, then: "
+        f"drafted {len(types)} columns. Fill in the commented lines, then: "
         f"keshi synthesize {table} --domain {output or 'people.toml'} --epsilon 1 -o run/"
     )

@@ -14,6 +14,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from keshi.errors import DomainError
 from keshi.privacy.accounting import mu_from_epsilon
 from keshi.privacy.ledger import PrivacyLedger
 from keshi.privacy.mechanisms import Block, noise_scales, release
@@ -76,7 +77,7 @@ def merge(partials: Iterable[Partial], *, shards: int) -> Partial:
     """Add the sums of all `shards` shards; in any order, with the same bits.
 
     Raises:
-        ValueError: if a shard comes twice or is missing, or partials follow different plans.
+        ValueError: if a shard comes twice, is missing or unknown, or partials follow different plans.
     """
     merged: Partial | None = None
     for partial in partials:
@@ -93,6 +94,10 @@ def merge(partials: Iterable[Partial], *, shards: int) -> Partial:
             merged.shards | partial.shards,
             merged.units + partial.units,
             merged.sums + partial.sums,
+        )
+    if merged is not None and not merged.shards <= set(range(shards)):
+        raise ValueError(
+            f"shard {max(merged.shards)} is none of the {shards} expected, which are numbered from 0."
         )
     missing = set(range(shards)) - (merged.shards if merged else set())
     if merged is None or missing:
@@ -151,6 +156,7 @@ def embed(
 
     Raises:
         BudgetError: if the ledger has less left than epsilon.
+        DomainError: if the records contradict the domain; the first reading finds that, before anything is spent.
     """
     mu = mu_from_epsilon(epsilon, delta * (1.0 - SLACK_SHARE))
     ledger = ledger or PrivacyLedger.in_memory(epsilon=epsilon, delta=delta)
@@ -161,6 +167,8 @@ def embed(
         plan = preset.plan(domain, tuple(measurements), seed=seed)
         total = embed_partial(_reported(records(), plan.what, progress), plan)
         units = total.units
+        if unit.count_is_public and not units:  # only where the number of records is public may it show
+            raise DomainError(f"there are no records, so no {unit.name} to replace; nothing was spent.")
         measurements.append(measure(total, plan, unit=unit, mu=part, ledger=ledger, run=run, index=index))
     statement = PrivacyStatement(
         epsilon=epsilon,
