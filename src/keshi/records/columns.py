@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time
+from decimal import Decimal
 from typing import Any
 
 import numpy as np
@@ -64,7 +65,7 @@ def read_numbers(
     name: str, column: Numerical, series: pd.Series
 ) -> tuple[NDArray[np.float64], NDArray[np.bool_], list[Problem]]:
     """(n,) numbers, and which are missing. Text is read as a number; a number too large for a float is infinite."""
-    missing = series.isna().to_numpy(dtype=bool)
+    missing = _is_missing(series)
     kind = getattr(series.dtype, "kind", "O")
     if kind in "biuf":
         numbers = series.to_numpy(dtype=np.float64, na_value=np.nan)
@@ -98,7 +99,7 @@ def read_seconds(
     name: str, column: Timestamp, series: pd.Series
 ) -> tuple[NDArray[np.float64], NDArray[np.bool_], list[Problem]]:
     """(n,) seconds since 1970 (UTC where the bounds have an offset, else local wall time), and which are missing."""
-    missing = series.isna().to_numpy(dtype=bool)
+    missing = _is_missing(series)
     problems = _missing_problems(name, column, missing)
     zoned = column.zoned
     if series.dtype.kind == "M" and isinstance(series.dtype, np.dtype | pd.DatetimeTZDtype):
@@ -179,6 +180,13 @@ def _missing_problems(
     ]
 
 
+def _is_missing(series: pd.Series) -> NDArray[np.bool_]:
+    try:
+        return series.isna().to_numpy(dtype=bool)
+    except ArithmeticError:  # a signalling NaN among Decimals, which raises when it is compared
+        return np.array([value.is_nan() if isinstance(value, Decimal) else pd.isna(value) for value in series])
+
+
 def _distinct(series: pd.Series) -> tuple[NDArray[np.intp], list[Any]]:
     """(n,) index of every value among the distinct ones (-1: missing), and the distinct values."""
     alike = series.dtype != object or pd.api.types.infer_dtype(series, skipna=True) in (
@@ -190,7 +198,7 @@ def _distinct(series: pd.Series) -> tuple[NDArray[np.intp], list[Any]]:
         codes, known = pd.factorize(series)
         return codes, list(known)
     # In Python 1 == True == Decimal(1), so whichever came first would stand for all of them: go by text instead.
-    missing = series.isna().to_numpy(dtype=bool)
+    missing = _is_missing(series)
     values: dict[tuple[str, str], int] = {}
     codes = np.full(len(series), -1, dtype=np.intp)
     distinct: list[Any] = []

@@ -93,7 +93,8 @@ def column_types(path: str | Path) -> dict[str, str]:
         else:
             with pa.ipc.open_file(path) as file:
                 schema = file.schema
-    double = sorted(name for name, times in Counter(schema.names).items() if times > 1)
+        names = schema.names  # decoded here
+    double = sorted(name for name, times in Counter(names).items() if times > 1)
     if double:
         raise RecordsError(
             f"{path}: column names must differ; these stand twice: {double}. Rename one of each."
@@ -244,11 +245,10 @@ def _csv_batches(path: Path, domain: Domain, rows: int) -> Iterator[pd.DataFrame
         strings_can_be_null=True,
         quoted_strings_can_be_null=False,
     )
-    read = pa.csv.ReadOptions(block_size=1 << 22)
     with (
         _readable(path),
         pa.csv.open_csv(
-            path, read_options=read, convert_options=options, parse_options=_parse_options(path)
+            path, convert_options=options, parse_options=_parse_options(path)
         ) as reader,
     ):
         seen = 0

@@ -73,8 +73,8 @@ class TableEncoder:
             if not found:
                 yield batch
         if found:
-            texts = [problem.text(show_values=self.show_values) for problem in found.values()]
-            raise DomainError(listing(f"{source} does not follow {self.domain.source}", texts))
+            lines = [f"  - {problem.text(show_values=self.show_values)}" for problem in found.values()]
+            raise DomainError("\n".join([f"{source} does not follow {self.domain.source}:", *lines]))
 
     def decode(self, vectors: NDArray[Any], classes: NDArray[Any]) -> pd.DataFrame:
         """Turn hard vectors (one 1 in every categorical block) and classes back into a table."""
