@@ -153,7 +153,7 @@ def test_what_is_no_table_is_refused(what) -> None:
         table_batches(what)
 
 
-def test_reading_csv_takes_the_same_memory_for_four_times_the_rows(tmp_path: Path) -> None:
+def test_reading_csv_takes_the_same_memory_for_three_times_the_rows(tmp_path: Path) -> None:
     def peak(rows: int) -> int:
         path = tmp_path / f"{rows}.csv"
         path.write_bytes(b"age,city\n" + b"31.25,Aa\n" * rows)
@@ -166,8 +166,8 @@ def test_reading_csv_takes_the_same_memory_for_four_times_the_rows(tmp_path: Pat
         tracemalloc.stop()
         return highest + python
 
-    few, many = peak(1_000_000), peak(4_000_000)  # 9 and 36 MB
-    assert many < 2 * few
+    few, many = peak(3_000_000), peak(9_000_000)  # 27 and 81 MB, both more than Arrow reads ahead
+    assert many < 1.5 * few
 
 
 def test_types_are_guessed_from_csv_and_read_from_parquet(tmp_path: Path) -> None:
