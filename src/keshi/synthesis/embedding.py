@@ -14,6 +14,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from keshi.errors import DomainError
 from keshi.privacy.accounting import delta_slack, mu_from_epsilon
 from keshi.privacy.contribution import Contributions
 from keshi.privacy.ledger import PrivacyLedger
@@ -98,7 +99,7 @@ def merge(partials: Iterable[Partial], *, shards: int) -> Partial:
     """Add the sums of all `shards` shards; in any order, with the same bits.
 
     Raises:
-        ValueError: if a shard comes twice or is missing, or partials follow different plans.
+        ValueError: if a shard comes twice, is missing or unknown, or partials follow different plans.
     """
     merged: Partial | None = None
     for partial in partials:
@@ -116,6 +117,10 @@ def merge(partials: Iterable[Partial], *, shards: int) -> Partial:
             merged.rows + partial.rows,
             merged.sums + partial.sums,
         )
+    if merged is not None and not merged.shards <= set(range(shards)):
+        raise ValueError(
+            f"shard {max(merged.shards)} is none of the {shards} expected, which are numbered from 0."
+        )
     missing = set(range(shards)) - (merged.shards if merged else set())
     if merged is None or missing:
         raise ValueError(f"shards {sorted(missing)} of {shards} are missing.")
@@ -131,7 +136,7 @@ def measure(
     ledger: PrivacyLedger,
     run: str,
     index: int,
-    largest_distance: float,
+    largest_distance: float = 1e-12,
 ) -> Measurement:
     """Release the merged sums with noise: one Gaussian measurement of all blocks together."""
     if total.plan_hash != plan.hash:
@@ -184,6 +189,7 @@ def embed(
 
     Raises:
         BudgetError: if the ledger has less left than epsilon.
+        DomainError: if the records contradict the domain; the first reading finds that, before anything is spent.
     """
     mu = mu_from_epsilon(epsilon, delta * (1.0 - SLACK_SHARE))
     # What the grid of the noise may add to delta, as a total variation: see accounting.delta_slack.
@@ -199,6 +205,8 @@ def embed(
         weights = None if contributions is None else contributions.weights
         total = embed_partial(_reported(records(), plan.what, progress), plan, weights=weights)
         units = total.rows if contributions is None else contributions.subjects
+        if unit.count_is_public and not units:  # only where the number of units is public may it show
+            raise DomainError(f"there are no records, so no {unit.name} to replace; nothing was spent.")
         measurements.append(
             measure(
                 total,
