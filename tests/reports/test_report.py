@@ -258,7 +258,8 @@ def test_colours_keep_wcag_contrast_in_light_in_dark_and_in_print(page):
 def test_a_browser_opens_the_page_without_errors_and_nothing_overflows_sideways(page, tmp_path):
     probe = """<script>
       const wide = [...document.querySelectorAll("main *:not(svg *)")].filter(e =>
-        !e.closest(".scroll, .for-ears") && e.getBoundingClientRect().right > innerWidth + 1).map(e => e.className || e.tagName);
+        !e.closest(".scroll, .for-ears") && e.getBoundingClientRect().right > innerWidth + 1)
+        .map(e => e.className || e.tagName);
       const empty = [...document.querySelectorAll("figure svg:not(.swatch)")].filter(e => {
         const box = e.getBoundingClientRect(); return box.width < 100 || box.height < 60 });
       document.body.dataset.probe = JSON.stringify({

@@ -18,7 +18,7 @@ import torch
 from keshi._validate import one_of, same_length
 from keshi.censoring.encoded import CensoredEncoder, load_weights
 from keshi.censoring.encoders import FEATURES, ConvEncoder, LabelHead
-from keshi.censoring.games import GAMES, TrainingSet, method_name
+from keshi.censoring.games import GAMES, TrainingSet, method_name, refuse_foreign_options
 from keshi.censoring.training import (
     SCHEDULES,
     RoundRecord,
@@ -76,6 +76,7 @@ class Censor:
         **game_options: Any,
     ) -> None:
         self.method = method_name(method)
+        refuse_foreign_options(self.method, game_options)
         if not (np.isfinite(strength) and strength >= 0):
             raise ValueError(f"strength must be a finite number of at least 0, got {strength!r}.")
         if rounds is not None and rounds < 0:
@@ -143,6 +144,11 @@ class Censor:
                 torch.from_numpy(label_codes),
                 torch.from_numpy(subject_codes),
             )
+            # Made before the long training for the label, so that pairs nobody can form are refused at once.
+            make_game = GAMES[self.method]
+            game = make_game and make_game(
+                data, self.features, generator=streams.torch("adversary"), **self.game_options
+            )
             if start is None:
                 rng = streams.numpy("pretraining")
                 pretrain(encoder, head, data, schedule=self.schedule, rng=rng, progress=progress)
@@ -158,13 +164,9 @@ class Censor:
 
             curve: tuple[RoundRecord, ...] = ()
             warnings: tuple[str, ...] = ()
-            make_game = GAMES[self.method]
-            if make_game is not None and self.schedule.rounds > 0:
+            if game is not None and self.schedule.rounds > 0:
                 # Masks restart here, so that a fit from `start` meets the same ones as a whole fit.
                 generator.manual_seed(streams.seed("dropout"))
-                game = make_game(
-                    data, self.features, generator=streams.torch("adversary"), **self.game_options
-                )
                 outcome = play(
                     game,
                     encoder,

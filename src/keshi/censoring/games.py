@@ -5,7 +5,7 @@ Every method of the paper is one game; the alternating loop (training.py) plays 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Protocol
@@ -193,7 +193,22 @@ GAMES: dict[str, Callable[..., SubjectGame | PairGame] | None] = {
     "sct": partial(PairGame, learned=False),
     "lsm": partial(PairGame, learned=True),
 }
+OPTIONS = {
+    "cnn": (),
+    "afl-mlp": ("target",),
+    "afl-dnn": ("target",),
+    "sct": ("pairs", "target", "reduction"),
+    "lsm": ("pairs", "reduction"),
+}
 ALIASES = {"scl": "sct"}  # the paper uses both names
+
+
+def refuse_foreign_options(method: str, options: Mapping[str, object]) -> None:
+    """Raise where an option does not belong to the method, before anything is trained."""
+    foreign = sorted(set(options) - set(OPTIONS[method]))
+    if foreign:
+        takes = ", ".join(OPTIONS[method]) or "no options"
+        raise ValueError(f"method {method} takes {takes}; got {', '.join(foreign)}. Leave it out.")
 
 
 def method_name(method: str) -> str:

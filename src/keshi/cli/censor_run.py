@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from keshi.censoring.training import RoundRecord, Schedule
     from keshi.records.windows import Windows
 
+ATTACK_EPOCHS = 30  # at most; early stopping may end it sooner
+
 
 @dataclass(frozen=True)
 class LeakFigures:
@@ -89,7 +91,7 @@ def run_censoring(
     held_out: float = 0.1,
     most_windows: int | None = None,
     control: bool = True,
-    attack_epochs: int = 30,
+    attack_epochs: int | None = None,
     start: CensoredEncoder | None = None,
     threads: int = 1,
     progress: Callable[[str], None] | None = None,
@@ -104,7 +106,7 @@ def run_censoring(
         split, held_out: how known people's windows are held out, see censoring.splits.split_people.
         most_windows: train on at most so many windows, drawn at random; all by default.
         control: also continue the plain network at strength 0 for as many steps.
-        attack_epochs: epochs each fresh attacker may take; it stops early.
+        attack_epochs: most epochs of each fresh attacker, which stops early; 30 by default.
         start: an uncensored encoder of an earlier run on the same split, to save its training.
     """
     import numpy as np
@@ -153,7 +155,9 @@ def run_censoring(
         say(f"training a fresh attacker on the representation {name}")
         return LeakFigures(
             **{"f1_unknown": math.nan, **label_figures(encoder)},
-            attacker=_attack(encoder, train, known, seed=seed, epochs=attack_epochs, threads=threads),
+            attacker=_attack(
+                encoder, train, known, seed=seed, epochs=attack_epochs or ATTACK_EPOCHS, threads=threads
+            ),
         )
 
     before = figures("before censoring", censor.pretrained_)

@@ -23,6 +23,12 @@ RELATION = typer.Option(
     "--relation",
     help="add-or-remove or replace-one (the number of records is public). Default: the preset's.",
 )
+SUBJECT = typer.Option(
+    None, "--subject", help="Column that says whose record it is: protects people, not rows."
+)
+MAX_RECORDS = typer.Option(
+    None, "--max-records", help="Use at most so many records of a subject; default: all."
+)
 LEDGER = typer.Option(None, "--ledger", help="Ledger to spend from, if not the one beside the domain file.")
 RUN = typer.Option(
     None, "--run", help="Name of the run; repeating an interrupted run's name pays nothing twice."
@@ -42,6 +48,8 @@ def embed(
     ),
     preset: str = PRESET,
     relation: str | None = RELATION,
+    subject: str | None = SUBJECT,
+    max_records: int | None = MAX_RECORDS,
     ledger: Path | None = LEDGER,
     run: str | None = RUN,
     seed: int = SEED,
@@ -65,6 +73,8 @@ def embed(
         epsilon=epsilon,
         delta=delta,
         relation=relation,
+        subject=subject,
+        max_records=max_records,
         ledger=open_ledger(Domain.read(domain), domain, ledger),
         run=run,
         seed=seed,
@@ -84,6 +94,8 @@ def embed_file(
     epsilon: float,
     delta: float,
     relation: str | None,
+    subject: str | None,
+    max_records: int | None,
     ledger: PrivacyLedger | None,
     run: str | None,
     seed: int,
@@ -97,7 +109,7 @@ def embed_file(
 
     positive("epsilon", epsilon)
     in_range("delta", delta, 0.0, 1.0, open_ends=True)
-    unit = PrivacyUnit(relation=relation or preset.relation)  # type: ignore[arg-type]
+    unit = PrivacyUnit(relation or preset.relation, subject, max_records)  # type: ignore[arg-type]
     if ledger is None:
         note(
             "no ledger: this spend is written down nowhere (keshi ledger create gives the data set a budget)."
@@ -123,18 +135,11 @@ def embed_file(
 
 def open_ledger(domain: Domain, domain_path: Path, ledger: Path | None) -> PrivacyLedger | None:
     """The ledger named, or the one beside the domain file that bears its name; None where there is none."""
-    from keshi.errors import BudgetError
     from keshi.privacy.ledger import PrivacyLedger
 
     if ledger is None and domain.ledger is None:
         return None
-    opened = PrivacyLedger.open(ledger or domain_path.with_suffix(".ledger"))
-    if domain.ledger is not None and opened.id != domain.ledger:
-        raise BudgetError(
-            f"{domain_path} belongs to ledger {domain.ledger}, and the ledger given is {opened.id}; "
-            "give the right one with --ledger."
-        )
-    return opened
+    return PrivacyLedger.open(ledger or domain_path.with_suffix(".ledger"), expected_id=domain.ledger)
 
 
 def describe(embedding: PrivateEmbedding) -> str:

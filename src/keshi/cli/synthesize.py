@@ -13,11 +13,13 @@ from keshi.cli.embed import (
     DOMAIN,
     EPSILON,
     LEDGER,
+    MAX_RECORDS,
     PRESET,
     RELATION,
     RUN,
     SEED,
     SHOW_VALUES,
+    SUBJECT,
     embed_file,
     open_ledger,
 )
@@ -46,6 +48,8 @@ def synthesize(
     ),
     preset: str = PRESET,
     relation: str | None = RELATION,
+    subject: str | None = SUBJECT,
+    max_records: int | None = MAX_RECORDS,
     steps: int | None = STEPS,
     ledger: Path | None = LEDGER,
     run: str | None = RUN,
@@ -92,6 +96,8 @@ def synthesize(
             epsilon=epsilon,
             delta=delta,
             relation=relation,
+            subject=subject,
+            max_records=max_records,
             ledger=open_ledger(known, domain, ledger),
             run=run,
             seed=seed,
@@ -138,9 +144,11 @@ def audit_sections(
     *,
     cost: dict[str, float],
     seed: int,
+    quick: bool = False,
 ) -> tuple[TableAudit, list[Section]]:
     """Measure the release against the records, and draw what was measured."""
     from keshi.auditing.table_audit import audit_table
+    from keshi.auditing.utility import CLASSIFIERS, FAST
     from keshi.cli.progress import progress_bar
     from keshi.records.domain import Categorical
     from keshi.reports.synthesis import synthesis_sections
@@ -154,6 +162,7 @@ def audit_sections(
             holdout=holdout,
             label=domain.label,
             categorical=categorical,
+            classifiers=FAST if quick else tuple(CLASSIFIERS),
             seed=seed,
             progress=lambda what: advance(next(done), 7, what),
         )

@@ -155,12 +155,12 @@ class PrivacyLedger:
         assert ledger._state is not None
         if ledger._state.exists():
             return cls.open(path, state=state, timeout=timeout)
-        with ledger._state.lock(), ledger._file.writing() as chain:
-            ledger._file.verify_payloads(chain)
-            entry, body = next_entry(chain, "adopted", {"at": _now()})
-            ledger._file.append(entry, body)
-            # no earlier state exists, so a crash here leaves a ledger that must simply be adopted again
-        ledger._state.write(entry)
+        with ledger._state.lock():
+            with ledger._file.writing() as chain:
+                ledger._file.verify_payloads(chain)
+                entry, body = next_entry(chain, "adopted", {"at": _now()})
+                ledger._file.append(entry, body)
+            ledger._state.write(entry)
         return ledger
 
     @classmethod
@@ -198,6 +198,7 @@ class PrivacyLedger:
         what: str,
         mu: float,
         delta_slack: float = 0.0,
+        delta_threshold: float = 0.0,
         plan: str = "",
         statement: Mapping[str, Any] | None = None,
     ) -> Receipt:
@@ -212,6 +213,7 @@ class PrivacyLedger:
             what: the measurement, in words; must not depend on the records.
             mu: sensitivity / noise_std of the measurement, rounded up.
             delta_slack: its share of delta, rounded up, computed at the epsilon of the whole budget.
+            delta_threshold: the delta of a threshold; a field of the lines that have one.
             plan: hash of the measurement's plan; the same run and index with another plan is refused.
             statement: further public facts for the line (JSON values).
 
@@ -221,14 +223,17 @@ class PrivacyLedger:
         """
         positive("mu", mu)
         in_range("delta_slack", delta_slack, 0.0, 1.0)
+        in_range("delta_threshold", delta_threshold, 0.0, 1.0)
         in_range("index", index, 0, 2**53)
-        fields = {
+        fields: dict[str, Any] = {
             "run": run,
             "index": index,
             "what": what,
             "mu": float(mu),
             "delta_slack": float(delta_slack),
         }
+        if delta_threshold:
+            fields["delta_threshold"] = float(delta_threshold)
         fields |= {"plan": plan, "statement": dict(statement or {}), "at": self._now()}
 
         def check(chain: list[Entry]) -> dict[str, Any]:
@@ -243,7 +248,9 @@ class PrivacyLedger:
                     f"run {run!r}, measurement {index} is paid for and its noisy value is kept. Use it "
                     f"again with stored({run!r}, {index}): drawing a second one would cost more privacy."
                 )
-            refuse_overspending(chain, mu=mu, delta_slack=delta_slack, what=what)
+            refuse_overspending(
+                chain, mu=mu, delta_slack=delta_slack, delta_threshold=delta_threshold, what=what
+            )
             return fields | {"attempt": len(earlier)}
 
         entry = self._append("spend", check)
@@ -325,8 +332,6 @@ class PrivacyLedger:
                 if self._state is not None:
                     self._state.verify(chain, ledger=self._file.path)
                 entry, body = next_entry(chain, kind, check(chain))
-                if self._state is not None:
-                    self._state.write(chain[-1], pending=entry)
                 self._file.append(entry, body, payload=payload)
             if self._state is not None:
                 self._state.write(entry)

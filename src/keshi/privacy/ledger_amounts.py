@@ -25,8 +25,8 @@ TOLERANCE = Fraction(1, 10**12)
 class Amount:
     """Privacy spent or remaining: mu, and the epsilon it means at `delta` less the slacks.
 
-    Gaussian mechanisms compose in mu^2, so the epsilons of what is spent and of what remains do not add up to
-    the budget's epsilon.
+    `delta_slack` holds the deltas of thresholds too. Gaussian mechanisms compose in mu^2, so the epsilons of what
+    is spent and of what remains do not add up to the budget's epsilon.
     """
 
     epsilon: float
@@ -61,11 +61,14 @@ def amount_remaining(chain: Sequence[Entry]) -> Amount:
     return Amount(epsilon, delta, mu, _up(slack), 0)
 
 
-def refuse_overspending(chain: Sequence[Entry], *, mu: float, delta_slack: float, what: str) -> None:
+def refuse_overspending(
+    chain: Sequence[Entry], *, mu: float, delta_slack: float, what: str, delta_threshold: float = 0.0
+) -> None:
     """Raise a BudgetError that says what was asked and what remains, unless the spend fits."""
     epsilon, delta = _budget(chain)
     squares, slack, _ = _totals(chain)
-    slack += Fraction(delta_slack)
+    slack += Fraction(delta_slack) + Fraction(delta_threshold)
+    delta_slack += delta_threshold  # for the message
     if squares + Fraction(mu) ** 2 <= _limit(chain, slack) * (1 + TOLERANCE):
         return
     left = amount_remaining(chain)
@@ -87,10 +90,13 @@ def _budget(chain: Sequence[Entry]) -> tuple[float, float]:
 
 
 def _totals(chain: Sequence[Entry]) -> tuple[Fraction, Fraction, int]:
-    """Sum of mu^2, sum of delta slacks, number of spends."""
+    """Sum of mu^2, sum of delta slacks and of the thresholds' deltas, number of spends."""
     spends = [entry.fields for entry in chain if entry.kind == "spend"]
     squares = sum((Fraction(fields["mu"]) ** 2 for fields in spends), Fraction(0))
-    slack = sum((Fraction(fields["delta_slack"]) for fields in spends), Fraction(0))
+    slack = sum(
+        (Fraction(fields["delta_slack"]) + Fraction(fields.get("delta_threshold", 0.0)) for fields in spends),
+        Fraction(0),
+    )
     return squares, slack, len(spends)
 
 

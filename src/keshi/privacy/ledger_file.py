@@ -48,7 +48,8 @@ class Entry:
         number: its place in the chain; entry 0 is the budget.
         kind: "budget", "spend", "value" (the noisy value of a spend was kept) or "adopted" (by another
         machine).
-        fields: what it says; for a spend: run, index, attempt, what, mu, delta_slack, plan, statement, at.
+        fields: what it says; for a spend: run, index, attempt, what, mu, delta_slack, plan, statement, at,
+            and delta_threshold where there is one.
         previous: the hash of the entry before.
         hash: sha256 of all this.
     """

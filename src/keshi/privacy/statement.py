@@ -14,7 +14,8 @@ class PrivacyStatement:
         epsilon, delta: The guarantee of everything in the release together.
         unit: The unit of privacy and the neighbouring relation, in words.
         mu: The same guarantee as Gaussian DP, before `delta_slack`.
-        delta_slack: Part of delta set aside for the integer grid of the noise.
+        delta_slack: Part of delta set aside for the integer grid of the noise and, where categories were learnt,
+            for their thresholds.
         measurements: What was measured with noise, in order.
         remaining: epsilon that remains of the ledger's budget at its delta.
         ledger, ledger_head: The ledger, and the hash of its last entry when this was written.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -81,16 +81,39 @@ def loads(text: str, *, source: str = "the domain") -> Domain:
     )
 
 
-def dumps(domain: Domain) -> str:
-    """The text of the domain file; `loads` gives an equal Domain back."""
-    document: dict[str, Any] = {"format": FORMAT, "outside": domain.outside}
+def dumps(
+    domain: Domain,
+    *,
+    comments: Sequence[str] = (),
+    column_comments: Mapping[str, Sequence[str]] | None = None,
+) -> str:
+    """The text of the domain file; `loads` gives an equal Domain back.
+
+    Args:
+        domain: What to write.
+        comments: Lines for the reader, below the format.
+        column_comments: Lines for the reader of a column's table.
+    """
+    document = tomlkit.document()
+    document.add("format", tomlkit.item(FORMAT))
+    for line in comments:
+        document.add(tomlkit.comment(line))
+    document.add("outside", tomlkit.item(domain.outside))
     for key in ("label", "ledger"):
         if getattr(domain, key) is not None:
-            document[key] = getattr(domain, key)
+            document.add(key, getattr(domain, key))
     for key in ("ignore", "missing_values"):
         if getattr(domain, key):
-            document[key] = list(getattr(domain, key))
-    document["columns"] = {name: _column_table(column) for name, column in domain.columns.items()}
+            document.add(key, list(getattr(domain, key)))
+    columns = tomlkit.table(is_super_table=True)
+    for name, column in domain.columns.items():
+        table = tomlkit.table()
+        for line in (column_comments or {}).get(name, ()):
+            table.add(tomlkit.comment(line))
+        for key, value in _column_table(column).items():
+            table.add(key, value)
+        columns.add(tomlkit.key([name]) if not name else tomlkit.key(name), table)
+    document.add("columns", columns)
     return tomlkit.dumps(document)
 
 

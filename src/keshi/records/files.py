@@ -77,6 +77,34 @@ def column_types(path: str | Path) -> dict[str, str]:
     Types are guessed from the first rows of a text file; they are the owner's declaration, not a private release.
     """
     import pyarrow as pa
+
+    def kind(arrow: Any) -> str:
+        if pa.types.is_boolean(arrow):
+            return "boolean"
+        if pa.types.is_integer(arrow):
+            return "integer"
+        if pa.types.is_floating(arrow) or pa.types.is_decimal(arrow):
+            return "number"
+        if pa.types.is_timestamp(arrow) or pa.types.is_date(arrow):
+            return "timestamp"
+        return "text"
+
+    return {field.name: kind(field.type) for field in _schema(path)}
+
+
+def zoned_columns(path: str | Path) -> set[str]:
+    """Names of the timestamp columns of a file whose moments carry an offset from UTC, as far as its types say."""
+    import pyarrow as pa
+
+    return {
+        field.name
+        for field in _schema(path)
+        if pa.types.is_timestamp(field.type) and field.type.tz is not None
+    }
+
+
+def _schema(path: str | Path) -> Any:
+    import pyarrow as pa
     import pyarrow.csv
     import pyarrow.parquet
 
@@ -94,19 +122,7 @@ def column_types(path: str | Path) -> dict[str, str]:
                 schema = file.schema
     except pa.ArrowInvalid as error:
         raise RecordsError(f"{path}: cannot be read as its name says: {_first_line(error)}") from error
-
-    def kind(arrow: Any) -> str:
-        if pa.types.is_boolean(arrow):
-            return "boolean"
-        if pa.types.is_integer(arrow):
-            return "integer"
-        if pa.types.is_floating(arrow) or pa.types.is_decimal(arrow):
-            return "number"
-        if pa.types.is_timestamp(arrow) or pa.types.is_date(arrow):
-            return "timestamp"
-        return "text"
-
-    return {field.name: kind(field.type) for field in schema}
+    return schema
 
 
 def write_table(

@@ -28,8 +28,14 @@ class TableEncoder:
         [-1.0, 0.0, 1.0]
     """
 
-    def __init__(self, domain: Domain, *, show_values: bool = False) -> None:
+    def __init__(self, domain: Domain, *, subject: str | None = None, show_values: bool = False) -> None:
+        if subject in domain.columns:
+            raise DomainError(
+                f"{domain.source}: column {subject!r} says whose record it is, and identifiers are never "
+                "synthesized; take it out of the columns."
+            )
         self.domain = domain
+        self.subject = subject
         self.show_values = show_values
 
     def encode(self, table: pd.DataFrame, *, source: str = "the table") -> EncodedBatch:
@@ -76,6 +82,18 @@ class TableEncoder:
             columns[name] = _decode_number(column, scaled, missing)
         return pd.DataFrame(columns)
 
+    def subjects(self, table: pd.DataFrame, *, source: str = "the table") -> pd.Series:
+        """The column that says whose record it is.
+
+        Raises:
+            DomainError: if the table has no such column.
+        """
+        if self.subject not in table.columns:
+            raise DomainError(
+                f"{source} has no subject column {self.subject!r}; it has {[str(c) for c in table.columns]}."
+            )
+        return table[self.subject]
+
     def _column_name_problems(self, table: pd.DataFrame) -> list[str]:
         names = [str(name) for name in table.columns]
         double = sorted({name for name in names if names.count(name) > 1})
@@ -86,7 +104,7 @@ class TableEncoder:
             for name in self.domain.columns
             if name not in names
         ]
-        allowed = {*self.domain.columns, *self.domain.ignore}
+        allowed = {*self.domain.columns, *self.domain.ignore, self.subject}
         problems += [
             f"column {name!r} is not declared; add [columns.{name}] or list it under ignore."
             for name in names

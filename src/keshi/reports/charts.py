@@ -231,7 +231,11 @@ def lines(
             }
             axes.plot(x[keep], y[keep], linewidth=1.7, marker="o" if len(x) == 1 else None, **style)
         if log_y and all((np.asarray(one["y"], dtype=float) > 0).all() for one in series):
+            from matplotlib.ticker import LogLocator
+
             axes.set_yscale("log")
+            axes.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0), numticks=8))
+            axes.yaxis.set_major_formatter(lambda value, _: f"{value:g}")  # 0.001, not mathematics in raw form
             axes.minorticks_off()
         else:
             axes.yaxis.set_major_locator(_few_ticks(5))

@@ -14,7 +14,8 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from keshi.privacy.accounting import mu_from_epsilon
+from keshi.privacy.accounting import delta_slack, mu_from_epsilon
+from keshi.privacy.contribution import Contributions
 from keshi.privacy.ledger import PrivacyLedger
 from keshi.privacy.mechanisms import Block, noise_scales, release
 from keshi.privacy.statement import PrivacyStatement
@@ -51,25 +52,46 @@ class Partial:
     Attributes:
         plan_hash: Which plan it follows.
         shards: The shards it covers; merging refuses one that comes twice.
-        units: Number of units of privacy in it.
+        rows: Number of records in it.
         sums: (plan.size,) int64.
     """
 
     plan_hash: str
     shards: frozenset[int]
-    units: int
+    rows: int
     sums: NDArray[np.int64]
 
 
-def embed_partial(batches: Iterable[EncodedBatch], plan: Plan, *, shard: int = 0) -> Partial:
-    """Sum the features of the records of one shard, where every record is a unit of its own."""
+def embed_partial(
+    batches: Iterable[EncodedBatch],
+    plan: Plan,
+    *,
+    shard: int = 0,
+    weights: NDArray[np.uint32] | None = None,
+) -> Partial:
+    """Sum the features of the records of one shard.
+
+    Args:
+        batches: The records.
+        plan: What to sum.
+        shard: Number of the shard.
+        weights: (rows,) weight of each record of this shard, as `privacy.contribution` gives them; None where
+            every record is a unit of its own and weighs WEIGHT.
+    """
     sums = np.zeros(plan.size, dtype=np.int64)
-    units = 0
+    rows = 0
     for batch in batches:
-        ones = np.ones(len(batch))
-        sums += np.concatenate([block.sums(batch, ones) for block in plan.features])
-        units += len(batch)
-    return Partial(plan.hash, frozenset({shard}), units, sums * WEIGHT)
+        if weights is None:
+            own = np.ones(len(batch))
+        else:
+            own = weights[rows : rows + len(batch)].astype(np.float64)
+            if len(own) < len(batch):
+                raise ValueError(
+                    "there are more records than weights; the records changed between two readings."
+                )
+        sums += np.concatenate([block.sums(batch, own) for block in plan.features])
+        rows += len(batch)
+    return Partial(plan.hash, frozenset({shard}), rows, sums * WEIGHT if weights is None else sums)
 
 
 def merge(partials: Iterable[Partial], *, shards: int) -> Partial:
@@ -91,7 +113,7 @@ def merge(partials: Iterable[Partial], *, shards: int) -> Partial:
         merged = Partial(
             merged.plan_hash,
             merged.shards | partial.shards,
-            merged.units + partial.units,
+            merged.rows + partial.rows,
             merged.sums + partial.sums,
         )
     missing = set(range(shards)) - (merged.shards if merged else set())
@@ -101,7 +123,15 @@ def merge(partials: Iterable[Partial], *, shards: int) -> Partial:
 
 
 def measure(
-    total: Partial, plan: Plan, *, unit: PrivacyUnit, mu: float, ledger: PrivacyLedger, run: str, index: int
+    total: Partial,
+    plan: Plan,
+    *,
+    unit: PrivacyUnit,
+    mu: float,
+    ledger: PrivacyLedger,
+    run: str,
+    index: int,
+    largest_distance: float,
 ) -> Measurement:
     """Release the merged sums with noise: one Gaussian measurement of all blocks together."""
     if total.plan_hash != plan.hash:
@@ -119,6 +149,7 @@ def measure(
         index=index,
         what=plan.what,
         plan_hash=plan.hash,
+        largest_distance=largest_distance,
     )
     return Measurement(plan, sums, noise_scales(blocks, mu), mu)
 
@@ -131,6 +162,7 @@ def embed(
     epsilon: float,
     delta: float,
     unit: PrivacyUnit,
+    contributions: Contributions | None = None,
     ledger: PrivacyLedger | None = None,
     run: str | None = None,
     seed: int = 0,
@@ -144,6 +176,7 @@ def embed(
         preset: Plans the measurements.
         epsilon, delta: What the whole embedding spends.
         unit: The unit of privacy.
+        contributions: Weight of each record, where the unit is a subject.
         ledger: Where it is spent; without one, a throw-away ledger with exactly this budget.
         run: Name of the run in the ledger; resuming under the same name reuses what was measured.
         seed: Repeats the (public) choice of frequencies. It never reaches the noise.
@@ -153,15 +186,31 @@ def embed(
         BudgetError: if the ledger has less left than epsilon.
     """
     mu = mu_from_epsilon(epsilon, delta * (1.0 - SLACK_SHARE))
+    # What the grid of the noise may add to delta, as a total variation: see accounting.delta_slack.
+    room = delta * SLACK_SHARE / delta_slack(1.0, epsilon)
     ledger = ledger or PrivacyLedger.in_memory(epsilon=epsilon, delta=delta)
     run = run or uuid.uuid4().hex
     measurements: list[Measurement] = []
+    if (contributions is None) is not (unit.subject is None):
+        raise ValueError("records are weighed by subject exactly where the unit of privacy is a subject.")
     units = 0
     for index, part in enumerate(share_of_mu(mu, preset.shares)):
         plan = preset.plan(domain, tuple(measurements), seed=seed)
-        total = embed_partial(_reported(records(), plan.what, progress), plan)
-        units = total.units
-        measurements.append(measure(total, plan, unit=unit, mu=part, ledger=ledger, run=run, index=index))
+        weights = None if contributions is None else contributions.weights
+        total = embed_partial(_reported(records(), plan.what, progress), plan, weights=weights)
+        units = total.rows if contributions is None else contributions.subjects
+        measurements.append(
+            measure(
+                total,
+                plan,
+                unit=unit,
+                mu=part,
+                ledger=ledger,
+                run=run,
+                index=index,
+                largest_distance=room / len(preset.shares),
+            )
+        )
     statement = PrivacyStatement(
         epsilon=epsilon,
         delta=delta,

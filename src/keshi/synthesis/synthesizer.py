@@ -13,13 +13,15 @@ import pandas as pd
 from keshi._validate import in_range, one_of, positive, positive_integer
 from keshi.artifacts import store
 from keshi.errors import ArtifactError, DomainError, NotFittedError
+from keshi.privacy.contribution import Contributions, bound_contributions
 from keshi.privacy.statement import PrivacyStatement
 from keshi.privacy.unit import PrivacyUnit, Relation
 from keshi.records.domain import Domain
-from keshi.records.files import TableBatches, read_batches, table_batches
+from keshi.records.files import read_batches, table_batches
 from keshi.records.tables import TableEncoder
-from keshi.synthesis.embedding import Preset, RecordBatches, embed
+from keshi.synthesis.embedding import Preset, embed
 from keshi.synthesis.embedding import Progress as EmbedProgress
+from keshi.synthesis.features import WEIGHT
 from keshi.synthesis.presets import PRESETS, PaperPreset
 from keshi.synthesis.private_embedding import PrivateEmbedding
 
@@ -183,6 +185,8 @@ class PearlSynthesizer:
         epsilon, delta: The budget of the fit, spent once.
         preset: Name of a preset, or a preset object with settings of your own.
         relation: "add-or-remove" or "replace-one"; None takes the preset's.
+        subject: Name of the column that says whose record it is: a subject is protected, not a record.
+        max_records: At most so many records of a subject are used; None uses all. They share a weight of one.
         ledger: Where the budget is spent; without one, a throw-away ledger of exactly this budget.
         seed: Repeats frequencies and training. It never reaches the noise.
         threads: Threads of torch; None leaves its setting.
@@ -203,6 +207,8 @@ class PearlSynthesizer:
         delta: float = 1e-5,
         preset: str | PaperPreset = "paper",
         relation: Relation | None = None,
+        subject: str | None = None,
+        max_records: int | None = None,
         ledger: PrivacyLedger | None = None,
         seed: int = 0,
         threads: int | None = None,
@@ -211,7 +217,7 @@ class PearlSynthesizer:
         self.epsilon = positive("epsilon", epsilon)
         self.delta = in_range("delta", delta, 0.0, 1.0, open_ends=True)
         self.preset = PRESETS[one_of("preset", preset, tuple(PRESETS))] if isinstance(preset, str) else preset
-        self.unit = PrivacyUnit(relation=relation or self.preset.relation)
+        self.unit = PrivacyUnit(relation or self.preset.relation, subject, max_records)
         self.ledger = ledger
         self.seed = seed
         self.threads = threads
@@ -295,23 +301,28 @@ def embed_table(
         raise DomainError(f"{domain.source}: there is no column beside the label; nothing to synthesize.")
     source = str(table) if isinstance(table, str | Path) else "the table"
     batches = read_batches(table, domain) if isinstance(table, str | Path) else table_batches(table)
-    records = _encoded(batches, TableEncoder(domain, show_values=show_values), source)
-    return embed(
-        records,
-        domain,
-        preset,
-        epsilon=epsilon,
-        delta=delta,
-        unit=unit,
-        ledger=ledger,
-        run=run,
-        seed=seed,
-        progress=progress,
-    )
+    encoder = TableEncoder(domain, subject=unit.subject, show_values=show_values)
 
+    def embed_with(contributions: Contributions | None) -> PrivateEmbedding:
+        return embed(
+            lambda: (encoder.encode(batch, source=source) for batch in batches()),
+            domain,
+            preset,
+            epsilon=epsilon,
+            delta=delta,
+            unit=unit,
+            contributions=contributions,
+            ledger=ledger,
+            run=run,
+            seed=seed,
+            progress=progress,
+        )
 
-def _encoded(batches: TableBatches, encoder: TableEncoder, source: str) -> RecordBatches:
-    return lambda: (encoder.encode(batch, source=source) for batch in batches())
+    if unit.subject is None:
+        return embed_with(None)
+    identifiers = (encoder.subjects(batch, source=source) for batch in batches())
+    with bound_contributions(identifiers, unit_weight=WEIGHT, max_records=unit.max_records) as contributions:
+        return embed_with(contributions)
 
 
 def with_steps(preset: PaperPreset, steps: int | None) -> PaperPreset:
