@@ -76,7 +76,20 @@ def test_a_byte_order_mark_and_toml_s_own_days_and_moments_are_read(tmp_path: Pa
 
 
 def test_a_draft_filled_in_is_a_domain_whatever_the_columns_are_called() -> None:
-    names = ["age", "class", "true", "a.b", 'say "hi"', "名前", "שלום", "🙂", "", "x\0y", "two\nlines", "\x7f"]
+    names = [
+        "age",
+        "class",
+        "true",
+        "a.b",
+        'say "hi"',
+        "名前",
+        "שלום",
+        "🙂",
+        "",
+        "x\0y",
+        "two\nlines",
+        "\x7f",
+    ]
     written = draft(dict.fromkeys(names, "number"), source="a\nfile.csv")
     filled = written.replace("# lower = ?", "lower = 0 #").replace("# upper = ?", "upper = 1")
     assert list(Domain.loads(filled).columns) == names

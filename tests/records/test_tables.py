@@ -276,7 +276,9 @@ def test_a_table_of_another_shape_is_refused(frame, says) -> None:
 def test_columns_may_be_named_by_numbers_and_by_any_text() -> None:
     names = ["class", "true", "a.b", "שלום", "🙂", "", "x\0y", "0"]
     domain = Domain(dict.fromkeys(names, UNIT))
-    assert TableEncoder(domain).encode(pd.DataFrame([[0.5] * 8], columns=names)).vectors.tolist() == [[0.5] * 8]
+    assert TableEncoder(domain).encode(pd.DataFrame([[0.5] * 8], columns=names)).vectors.tolist() == [
+        [0.5] * 8
+    ]
     by_number = TableEncoder(Domain({"0": UNIT, "1": UNIT})).encode(pd.DataFrame([[0, 1]]))
     assert by_number.vectors.tolist() == [[0, 1]]
 

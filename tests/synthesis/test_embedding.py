@@ -27,7 +27,11 @@ N = 700
 
 def plan(k: int = 9, seed: int = 0) -> Plan:
     frequencies = draw_gaussian_frequencies(k, 3, squared_length_scale=1.0, seed=seed)
-    return Plan((CharacteristicFeatures(frequencies, 2), ClassCounts(2), SpreadStatistic(3, 2.0)), (0.5, 0.3, 0.2), "x")
+    return Plan(
+        (CharacteristicFeatures(frequencies, 2), ClassCounts(2), SpreadStatistic(3, 2.0)),
+        (0.5, 0.3, 0.2),
+        "x",
+    )
 
 
 def records(n: int = N, seed: int = 1) -> EncodedBatch:
@@ -45,7 +49,9 @@ def test_order_batches_shards_and_threads_change_not_one_bit(order, cuts, shards
     whole, the_plan = records(), plan()
     expected = embed_partial([whole], the_plan)
     shuffled = part(whole, np.array(order))
-    pieces = [part(shuffled, slice(*ends)) for ends in zip([0, *sorted(cuts)], [*sorted(cuts), N], strict=True)]
+    pieces = [
+        part(shuffled, slice(*ends)) for ends in zip([0, *sorted(cuts)], [*sorted(cuts), N], strict=True)
+    ]
     with ThreadPoolExecutor(shards) as threads:
         work = [threads.submit(embed_partial, pieces[s::shards], the_plan, shard=s) for s in range(shards)]
         partials = [one.result() for one in work]
@@ -140,3 +146,9 @@ def test_progress_counts_the_records_of_every_reading() -> None:
     calls = []
     embedded(lambda: [records(), records()], progress=lambda what, n: calls.append(n))
     assert calls == [N, 2 * N] * 2
+
+
+@pytest.mark.parametrize("epsilon", [0.01, 1.0, 10.0, 20.0])
+def test_a_budget_from_tiny_to_large_is_enough_for_all_measurements_of_the_paper(epsilon: float) -> None:
+    paper = embed(lambda: [records()], DOMAIN, PaperPreset(), epsilon=epsilon, delta=1e-5, unit=PrivacyUnit())
+    assert len(paper.measurements) == 2

@@ -29,7 +29,9 @@ def embedding() -> PrivateEmbedding:
     random = np.random.default_rng(0)
     batch = EncodedBatch(random.integers(-(2**20), 2**20, (90, 3)) / 2**20, random.integers(0, 2, 90))
     unit = PrivacyUnit(relation="replace-one")
-    return embed(lambda: [batch], DOMAIN, PaperPreset(frequencies=6), epsilon=1.0, delta=1e-5, unit=unit, seed=3)
+    return embed(
+        lambda: [batch], DOMAIN, PaperPreset(frequencies=6), epsilon=1.0, delta=1e-5, unit=unit, seed=3
+    )
 
 
 @pytest.mark.parametrize("name", ["e", "e.zip"])
@@ -146,7 +148,11 @@ def test_parts_that_do_not_fit_together_are_refused_with_a_typed_error(embedding
     altered(folder, **CASES[case])
     with pytest.raises(ArtifactError) as refused:
         PrivateEmbedding.load(folder)
-    assert str(folder) in str(refused.value) or ".safetensors" in str(refused.value) or ".json" in str(refused.value)
+    assert (
+        str(folder) in str(refused.value)
+        or ".safetensors" in str(refused.value)
+        or ".json" in str(refused.value)
+    )
 
 
 def test_a_flipped_bit_is_refused_by_the_checksum(embedding, tmp_path: Path) -> None:
