@@ -8,7 +8,7 @@ import pytest
 from keshi.auditing.identification import identify, label_only_rate, trial_interval
 from keshi.errors import DomainError, RecordsError
 
-FAST = {"hidden": (32,), "batch_size": 64}
+FAST = {"hidden": (32,), "batch_size": 64, "max_epochs": 6}
 
 
 def people(n: int = 600, *, tell: float, seed: int = 0) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -66,7 +66,7 @@ def test_the_attacker_is_repeatable_and_does_not_touch_the_global_random_state()
 def test_the_majority_rate_names_the_person_most_frequent_in_training() -> None:
     z = np.random.default_rng(0).normal(size=(10, 2))
     train, test = np.array([7] * 6 + [8] * 4), np.array([7, 8, 8, 8, 8])
-    found = identify(z, train, z[:5], test, max_epochs=1, **FAST)  # type: ignore[arg-type]
+    found = identify(z, train, z[:5], test, **{**FAST, "max_epochs": 1})  # type: ignore[arg-type]
     assert found.majority == 0.2  # not the best constant guess on the test itself
 
 

@@ -34,6 +34,15 @@ def test_a_trial_column_separates_runs_that_touch(tmp_path: Path) -> None:
     assert [(r.trial, r.x[:, 0].tolist()) for r in read_recordings(path)] == [(1, [1, 2]), (2, [3])]
 
 
+def test_a_trial_column_that_was_named_must_exist(tmp_path: Path) -> None:
+    path = write(tmp_path / "r.csv", "subject,label,ax\n1,0,1\n")
+    with pytest.raises(DomainError, match=r"no column 'session'; it has subject, label, ax"):
+        read_recordings(path, trial="session")
+    np.savez(tmp_path / "r.npz", **GOOD)
+    with pytest.raises(DomainError, match="no array 'session'"):
+        read_recordings(tmp_path / "r.npz", trial="session")
+
+
 def test_channels_can_be_named(tmp_path: Path) -> None:
     path = write(tmp_path / "r.csv", "time,subject,label,ax,ay\n2020-01-01,1,0,1,5\n2020-01-02,1,0,2,6\n")
     with pytest.raises(RecordsError, match="channels must be numbers, but 'time' hold other values"):

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from keshi.censoring.training import RoundRecord, Schedule
     from keshi.records.windows import Windows
 
-ATTACK_EPOCHS = 30  # at most; enough for early stopping to be what ends the training on USC-HAD
+ATTACK_EPOCHS = 30  # at most; early stopping may end it sooner
 
 
 @dataclass(frozen=True)

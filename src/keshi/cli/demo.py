@@ -100,7 +100,14 @@ def _table_part(*, seed: int, quick: bool) -> tuple[PearlSynthesizer, list[Secti
     print(f"  {synthesizer.statement.sentence}")
     print("  record level: a person has up to 5 rows here, and is protected less than one row is")
     audit, sections = audit_sections(
-        synthesizer.sample(len(train)), train, test, domain, synthesizer.generator_, cost=cost, seed=seed
+        synthesizer.sample(len(train)),
+        train,
+        test,
+        domain,
+        synthesizer.generator_,
+        cost=cost,
+        seed=seed,
+        quick=quick,
     )
     assert audit.utility is not None
     assert audit.ceiling is not None

@@ -144,9 +144,11 @@ def audit_sections(
     *,
     cost: dict[str, float],
     seed: int,
+    quick: bool = False,
 ) -> tuple[TableAudit, list[Section]]:
     """Measure the release against the records, and draw what was measured."""
     from keshi.auditing.table_audit import audit_table
+    from keshi.auditing.utility import CLASSIFIERS, FAST
     from keshi.cli.progress import progress_bar
     from keshi.records.domain import Categorical
     from keshi.reports.synthesis import synthesis_sections
@@ -160,6 +162,7 @@ def audit_sections(
             holdout=holdout,
             label=domain.label,
             categorical=categorical,
+            classifiers=FAST if quick else tuple(CLASSIFIERS),
             seed=seed,
             progress=lambda what: advance(next(done), 7, what),
         )

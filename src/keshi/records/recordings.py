@@ -41,7 +41,8 @@ def read_recordings(
 
     Args:
         path: the file or folder.
-        label, subject, trial: names of the columns or arrays; not used for USC-HAD.
+        label, subject, trial: names of the columns or arrays; not used for USC-HAD. A trial column
+            called "trial" is used where there is one, another name must exist.
         channels: csv only: the columns to use; all remaining ones by default.
         rate: samples per second, to note in the recordings where the file does not say it.
 
@@ -86,7 +87,8 @@ def _read_csv(
         raise RecordsError(f"{path} is not a readable csv file ({error}).") from error
     if table.empty:
         raise RecordsError(f"{path} has a header but no rows.")
-    absent = [name for name in (label, subject, *(channels or ())) if name not in table.columns]
+    named = (label, subject, *(channels or ()), *_if_named(trial))
+    absent = [name for name in named if name not in table.columns]
     if absent:
         raise DomainError(
             f"{path} has no column {', '.join(map(repr, absent))}; it has {', '.join(table.columns)}. "
@@ -137,10 +139,10 @@ def _read_npz(path: Path, label: str, subject: str, trial: str, rate: float | No
         # Channels in millionths, as whole numbers: the layout of the watch data.
         x = np.stack([arrays[str(name)] for name in arrays["X_labels"]], axis=1) / 1e6
         label = "y" if label == "label" and "label" not in arrays else label
-        trial = "side" if trial not in arrays else trial
+        trial = "side" if "side" in arrays and trial not in arrays else trial
     else:
         raise RecordsError(f"{path} has no array 'x' (samples, channels); it has {_names(arrays)}.")
-    absent = [name for name in (label, subject) if name not in arrays]
+    absent = [name for name in (label, subject, *_if_named(trial)) if name not in arrays]
     if absent:
         raise DomainError(f"{path} has no array {', '.join(map(repr, absent))}; it has {_names(arrays)}.")
     if x.ndim != 2 or x.dtype.kind not in "fiu" or len(x) != length.sum():
@@ -158,6 +160,11 @@ def _read_npz(path: Path, label: str, subject: str, trial: str, rate: float | No
         labels = [str(names[code]) for code in labels]
     parts = np.split(x.astype(np.float32), np.cumsum(length)[:-1])
     return [Recording(*row, rate) for row in zip(parts, labels, subjects, trials, strict=True)]
+
+
+def _if_named(trial: str) -> tuple[str, ...]:
+    """The trial's column where the caller chose its name; the usual name may be absent."""
+    return () if trial == "trial" else (trial,)
 
 
 def _names(arrays: dict[str, np.ndarray]) -> str:

@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from keshi._validate import one_of
+from keshi.artifacts.atomic import write_atomically
 
 STAMP = "contains exact statistics of the data; do not publish"
 FORMAT = "keshi-report-1"
@@ -220,20 +221,7 @@ def write_report(
                 f"{path} lies in release/, but this report {STAMP}. Write it into private/ instead."
             )
     for path, content in targets:
-        write_whole(path, content)
-
-
-def write_whole(path: Path, content: bytes) -> None:
-    """Write under a temporary name, flush to the disk, rename."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    try:
-        with open(temporary, "wb") as stream:
-            stream.write(content)
-            stream.flush()
-            os.fsync(stream.fileno())
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+        write_atomically(path, content)
 
 
 def with_sections(report: Report, *sections: Section) -> Report:

@@ -19,8 +19,8 @@ from keshi.privacy.unit import PrivacyUnit, Relation
 from keshi.records.domain import Domain
 from keshi.records.files import read_batches, table_batches
 from keshi.records.tables import TableEncoder
+from keshi.synthesis.embedding import Preset, embed
 from keshi.synthesis.embedding import Progress as EmbedProgress
-from keshi.synthesis.embedding import embed
 from keshi.synthesis.features import WEIGHT
 from keshi.synthesis.presets import PRESETS, PaperPreset
 from keshi.synthesis.private_embedding import PrivateEmbedding
@@ -285,7 +285,7 @@ class PearlSynthesizer:
 def embed_table(
     table: Any,
     domain: Domain,
-    preset: PaperPreset,
+    preset: Preset,
     *,
     epsilon: float,
     delta: float,
