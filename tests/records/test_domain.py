@@ -118,7 +118,7 @@ def test_a_value_is_matched_by_this_text(value, key) -> None:
     assert category_key(value) == key
 
 
-@given(st.text().filter(lambda text: "\ud800" > text or text.isprintable()))
+@given(st.text().filter(lambda text: text < "\ud800" or text.isprintable()))
 def test_any_column_name_makes_a_heading_that_toml_reads_back(name: str) -> None:
     import tomllib
 

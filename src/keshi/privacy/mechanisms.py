@@ -245,6 +245,8 @@ def threshold(scale: int, *, touched: int, smallest: int, unit: PrivacyUnit, del
 def _sides(unit: PrivacyUnit) -> int:
     """How many of two neighbours may hold a unit that the other lacks."""
     return 1 if unit.relation == "add-or-remove" else 2
+
+
 def _hash_of(plan_hash: str, blocks: Sequence[Block], mu: float, *, delta_threshold: float = 0.0) -> str:
     """What a spend pays for: a resumed run under another unit, epsilon or plan must not get this value."""
     listing = [[block.name, block.size, block.sensitivity, block.share] for block in blocks]
