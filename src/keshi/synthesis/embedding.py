@@ -26,10 +26,9 @@ from keshi.records.encoded import EncodedBatch
 from keshi.synthesis.features import WEIGHT
 from keshi.synthesis.private_embedding import Measurement, Plan, PrivateEmbedding, share_of_mu
 
-# Part of delta kept back for the integer grid of the noise; a release that needs more is refused. What it needs grows
-# as e^epsilon: 1e-6 was too little at epsilon 20 and refused the second measurement after the first was paid for. It
-# costs 0.005 % of mu.
-SLACK_SHARE = 1e-3
+# Part of delta kept back for the integer grid of the noise; a release that needs more is refused. On a grid of 2^34
+# steps a record that is enough up to an epsilon of about 25, and what it leaves unspent is too little to show.
+SLACK_SHARE = 1e-6
 Progress = Callable[[str, int], None]
 """Called with what is going on and the number of records read so far."""
 RecordBatches = Callable[[], Iterable[EncodedBatch]]
