@@ -58,7 +58,7 @@ def test_order_batches_shards_and_threads_change_not_one_bit(order, cuts, shards
     random.shuffle(partials)
     merged = merge(partials, shards=shards)
     assert merged.sums.tobytes() == expected.sums.tobytes()
-    assert merged.units == N
+    assert merged.rows == N
     assert merged.shards == frozenset(range(shards))
 
 

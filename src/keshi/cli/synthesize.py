@@ -95,6 +95,11 @@ def synthesize(
         embedding = PrivateEmbedding.load(release / "embedding")
         if embedding.domain != known:
             raise ValueError(f"{release / 'embedding'} was made under another domain than {domain}.")
+        if (embedding.statement.epsilon, embedding.statement.delta) != (epsilon, delta):
+            raise ValueError(
+                f"{release / 'embedding'} was made at epsilon {embedding.statement.epsilon:g}, delta "
+                f"{embedding.statement.delta:g}; give the same, or choose another folder for a new release."
+            )
     with new_folders(output, release, private):
         if not resume:
             embedding = embed_file(
