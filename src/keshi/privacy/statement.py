@@ -63,7 +63,7 @@ class PrivacyStatement:
 
 
 def _rounded_up(value: float) -> str:
-    """Hundredths, or three significant figures below 1, never less than the value: a promise must not look stronger than it is."""
+    """Hundredths, or three significant figures below 1; never less, or the promise would look stronger than it is."""
     exact = Decimal(repr(float(value)))
     last = -2 if exact >= 1 else exact.adjusted() - 2  # hundredths, or the third significant figure
     rounded = exact.quantize(Decimal((0, (1,), last)), rounding=ROUND_CEILING)
