@@ -27,7 +27,9 @@ def some_batch(n, seed=0):
 
 
 def characteristic():
-    return CharacteristicFeatures(draw_gaussian_frequencies(K, WIDTH, squared_length_scale=0.5, seed=1), CLASSES)
+    return CharacteristicFeatures(
+        draw_gaussian_frequencies(K, WIDTH, squared_length_scale=0.5, seed=1), CLASSES
+    )
 
 
 def all_features():
@@ -87,9 +89,9 @@ def test_replacing_one_row_moves_the_sums_by_at_most_the_sensitivity(first, seco
 def test_adding_one_row_moves_the_sums_by_at_most_the_sensitivity(row):
     unit = PrivacyUnit("add-or-remove")
     for features in all_features():
-        assert WEIGHT * np.linalg.norm(total(features, batch(*zip(row, strict=True)))) <= features.sensitivity(
-            unit
-        )
+        assert WEIGHT * np.linalg.norm(
+            total(features, batch(*zip(row, strict=True)))
+        ) <= features.sensitivity(unit)
 
 
 def test_the_bounds_are_met_within_a_thousandth():

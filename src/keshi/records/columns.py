@@ -184,7 +184,9 @@ def _is_missing(series: pd.Series) -> NDArray[np.bool_]:
     try:
         return series.isna().to_numpy(dtype=bool)
     except ArithmeticError:  # a signalling NaN among Decimals, which raises when it is compared
-        return np.array([value.is_nan() if isinstance(value, Decimal) else pd.isna(value) for value in series])
+        return np.array(
+            [value.is_nan() if isinstance(value, Decimal) else pd.isna(value) for value in series]
+        )
 
 
 def _distinct(series: pd.Series) -> tuple[NDArray[np.intp], list[Any]]:

@@ -247,9 +247,7 @@ def _csv_batches(path: Path, domain: Domain, rows: int) -> Iterator[pd.DataFrame
     )
     with (
         _readable(path),
-        pa.csv.open_csv(
-            path, convert_options=options, parse_options=_parse_options(path)
-        ) as reader,
+        pa.csv.open_csv(path, convert_options=options, parse_options=_parse_options(path)) as reader,
     ):
         seen = 0
         for batch in reader:

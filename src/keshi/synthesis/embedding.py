@@ -6,6 +6,7 @@ privacy.mechanisms here. Records may be read once per measurement, and never aga
 
 from __future__ import annotations
 
+import math
 import uuid
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -25,14 +26,19 @@ from keshi.records.encoded import EncodedBatch
 from keshi.synthesis.features import WEIGHT
 from keshi.synthesis.private_embedding import Measurement, Plan, PrivateEmbedding, share_of_mu
 
-# Part of delta kept back for the integer grid of the noise; a release that needs more is refused. What it needs grows
-# as e^epsilon: 1e-6 was too little at epsilon 20 and refused the second measurement after the first was paid for. It
-# costs 0.005 % of mu.
-SLACK_SHARE = 1e-3
 Progress = Callable[[str, int], None]
 """Called with what is going on and the number of records read so far."""
 RecordBatches = Callable[[], Iterable[EncodedBatch]]
 """Encoded records that can be read from the start as often as called."""
+
+
+def slack_share(epsilon: float) -> float:
+    """Part of delta kept back for the integer grid of the noise; a release that needs more is refused.
+
+    What is needed grows as e^epsilon: at epsilon 20 a millionth refused the second measurement after the first was
+    paid for. More than needed would be left over, and read as a remainder of the budget.
+    """
+    return min(1e-2, 1e-6 * math.exp(max(0.0, min(epsilon, 100.0) - 12.0)))
 
 
 class Preset(Protocol):
@@ -160,7 +166,7 @@ def embed(
         BudgetError: if the ledger has less left than epsilon.
         DomainError: if the records contradict the domain; the first reading finds that, before anything is spent.
     """
-    mu = mu_from_epsilon(epsilon, delta * (1.0 - SLACK_SHARE))
+    mu = mu_from_epsilon(epsilon, delta * (1.0 - slack_share(epsilon)))
     ledger = ledger or PrivacyLedger.in_memory(epsilon=epsilon, delta=delta)
     run = run or uuid.uuid4().hex
     measurements: list[Measurement] = []
@@ -177,7 +183,7 @@ def embed(
         delta=delta,
         unit=unit.describe(),
         mu=mu,
-        delta_slack=delta * SLACK_SHARE,
+        delta_slack=delta * slack_share(epsilon),
         measurements=tuple(m.plan.what for m in measurements),
         remaining=ledger.remaining().epsilon,
         ledger=ledger.id,
