@@ -35,7 +35,7 @@ values = st.one_of(
 
 def measure(columns, *, epsilon_mu=0.1, unit=UNITS["add-or-remove"], ladders=None, kind="integer"):
     """One release of {name: values} with a ledger that can afford it."""
-    ladders = ladders or {name: LADDERS[kind] for name in columns}
+    ladders = ladders or dict.fromkeys(columns, LADDERS[kind])
     return measure_histograms(
         {name: ladders[name].count(np.asarray(column, dtype=float)) for name, column in columns.items()},
         ladders,
@@ -180,13 +180,12 @@ def test_bounds_of_a_column_are_finite_and_in_order(kind, data):
         assert isinstance(lower, int)
         assert isinstance(upper, int)
     # nothing inside the edges is lost, but that magnitudes up to 2^-128 count as 0
-    inside = (
-        (math.ceil(edges[first]), math.ceil(edges[last]) - 1)
-        if kind == "integer"
-        else (edges[first], edges[last])
-    )
-    assert lower <= inside[0] + 2.0**-128
-    assert upper >= inside[1] - 2.0**-128
+    if kind == "integer":
+        assert lower <= math.ceil(edges[first])
+        assert upper >= math.ceil(edges[last]) - 1
+    else:
+        assert lower <= edges[first] + 2.0**-128
+        assert upper >= edges[last] - 2.0**-128
 
 
 def test_bounds_of_integers_beyond_2_to_the_53_are_exact():

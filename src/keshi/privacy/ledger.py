@@ -225,16 +225,10 @@ class PrivacyLedger:
         in_range("delta_slack", delta_slack, 0.0, 1.0)
         in_range("delta_threshold", delta_threshold, 0.0, 1.0)
         in_range("index", index, 0, 2**53)
-        fields: dict[str, Any] = {
-            "run": run,
-            "index": index,
-            "what": what,
-            "mu": float(mu),
-            "delta_slack": float(delta_slack),
-        }
+        fields: dict[str, Any] = {"run": run, "index": index, "what": what, "mu": float(mu), "plan": plan}
+        fields |= {"delta_slack": float(delta_slack), "statement": dict(statement or {}), "at": self._now()}
         if delta_threshold:
             fields["delta_threshold"] = float(delta_threshold)
-        fields |= {"plan": plan, "statement": dict(statement or {}), "at": self._now()}
 
         def check(chain: list[Entry]) -> dict[str, Any]:
             earlier = _measurements(chain, "spend", run, index)
