@@ -1,3 +1,53 @@
-"""keshi releases data, or representations of data, without releasing the people in them."""
+"""keshi releases data, or representations of data, without releasing the people in them.
+
+The public names are imported when they are first used, so that `import keshi` is fast.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
+
+_HOMES = {
+    "Categorical": "keshi.records.domain",
+    "Censor": "keshi.censoring.censor",
+    "Domain": "keshi.records.domain",
+    "Generator": "keshi.synthesis.synthesizer",
+    "KeshiError": "keshi.errors",
+    "Numerical": "keshi.records.domain",
+    "Ordinal": "keshi.records.domain",
+    "PearlSynthesizer": "keshi.synthesis.synthesizer",
+    "PrivacyLedger": "keshi.privacy.ledger",
+    "PrivacyUnit": "keshi.privacy.unit",
+    "PrivateEmbedding": "keshi.synthesis.private_embedding",
+    "Timestamp": "keshi.records.domain",
+    "audit_table": "keshi.auditing.table_audit",
+}
+__all__ = [*_HOMES, "__version__"]
+
+if TYPE_CHECKING:
+    from keshi.auditing.table_audit import audit_table as audit_table
+    from keshi.censoring.censor import Censor as Censor
+    from keshi.errors import KeshiError as KeshiError
+    from keshi.privacy.ledger import PrivacyLedger as PrivacyLedger
+    from keshi.privacy.unit import PrivacyUnit as PrivacyUnit
+    from keshi.records.domain import Categorical as Categorical
+    from keshi.records.domain import Domain as Domain
+    from keshi.records.domain import Numerical as Numerical
+    from keshi.records.domain import Ordinal as Ordinal
+    from keshi.records.domain import Timestamp as Timestamp
+    from keshi.synthesis.private_embedding import PrivateEmbedding as PrivateEmbedding
+    from keshi.synthesis.synthesizer import Generator as Generator
+    from keshi.synthesis.synthesizer import PearlSynthesizer as PearlSynthesizer
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'keshi' has no attribute {name!r}")
+    return getattr(import_module(_HOMES[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

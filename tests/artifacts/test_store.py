@@ -508,6 +508,31 @@ def test_an_unsound_zip_file_is_refused_by_name(name: str, tmp_path: Path) -> No
         load(path)
 
 
+@pytest.mark.parametrize("mode", [stat.S_IFLNK | 0o777, stat.S_IFIFO | 0o666, stat.S_IFDIR | 0o755])
+def test_a_zip_whose_files_are_all_there_is_refused_where_one_is_no_plain_file(
+    mode: int, tmp_path: Path
+) -> None:
+    path = tmp_path / "people.zip"
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, data in sound_entries(tmp_path).items():
+            archive.writestr(info(name, mode=mode if name == "notes.txt" else 0), data)
+    with pytest.raises(ArtifactError, match=r"'notes\.txt'; expected plain files"):
+        load(path)
+
+
+def test_a_bomb_whose_manifest_fits_is_refused_before_it_is_unpacked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    zeros = {"zeros.txt": bytes(archives.HARMLESS_BYTES)}
+    save(tmp_path / "sound", kind="audit", settings={}, files=zeros)
+    entries = {entry.name: entry.read_bytes() for entry in (tmp_path / "sound").iterdir()}
+    path = tmp_path / "people.zip"
+    path.write_bytes(zip_bytes(entries))
+    monkeypatch.setattr(zipfile.ZipFile, "read", lambda *_: pytest.fail("an entry was unpacked"))
+    with pytest.raises(ArtifactError, match="zip bomb"):
+        load(path)
+
+
 def test_a_zip_of_many_entries_is_refused_before_its_list_is_read(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -691,6 +716,12 @@ def test_a_file_name_that_would_not_load_is_not_saved(name: str, tmp_path: Path)
     with pytest.raises(ArtifactError, match="name"):
         save(tmp_path / "a", kind="audit", settings={}, files={name: b""})
     assert list(tmp_path.iterdir()) == []
+
+
+def test_two_files_that_are_one_on_a_mac_are_not_saved(tmp_path: Path) -> None:
+    for names in (("notes.txt", "Notes.txt"), ("Manifest.json",)):
+        with pytest.raises(ArtifactError, match="capitals"):
+            save(tmp_path / "a", kind="audit", settings={}, files=dict.fromkeys(names, b"{}"))
 
 
 def test_an_unknown_kind_is_not_saved_and_a_wrong_one_not_loaded(tmp_path: Path) -> None:

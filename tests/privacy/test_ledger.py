@@ -42,7 +42,8 @@ def own_state(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Monk
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
     created = tmp_path / "people.ledger"
-    PrivacyLedger.create(created, epsilon=EPSILON, delta=DELTA, dataset="people", unit="one subject").close()
+    unit = "adding or removing one subject"
+    PrivacyLedger.create(created, epsilon=EPSILON, delta=DELTA, dataset="people", unit=unit).close()
     return created
 
 
@@ -578,6 +579,29 @@ def test_a_writer_that_never_lets_go_is_reported_and_nothing_is_spent(path: Path
     assert spend(ledger, 0.1).attempt == 0
 
 
+def test_a_writer_to_another_copy_of_the_ledger_keeps_this_one_waiting(path: Path, own_state: Path) -> None:
+    ledger = PrivacyLedger.open(path, timeout=0.1)
+    holder = sqlite3.connect(own_state / f"{ledger.id}.lock", isolation_level=None)
+    holder.execute("BEGIN EXCLUSIVE")
+    with pytest.raises(BudgetError, match="copy of it"):
+        spend(ledger, 0.1)
+    holder.close()
+    assert spend(ledger, 0.1).attempt == 0
+
+
+def test_a_planted_id_cannot_make_files_outside_the_state_folder(path: Path, tmp_path: Path) -> None:
+    connection = sqlite3.connect(path, isolation_level=None)
+    triggers = [row[0] for row in connection.execute("SELECT sql FROM sqlite_master WHERE type = 'trigger'")]
+    connection.executescript(DROP)
+    reseal(connection, lambda n, kind, fields: fields | {"id": "../evil"})
+    for trigger in triggers:
+        connection.execute(trigger)
+    connection.close()
+    with pytest.raises(BudgetError, match="hexadecimal"):
+        PrivacyLedger.adopt(path, state=tmp_path / "state" / "ledgers")
+    assert not list(tmp_path.rglob("evil*"))
+
+
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system cannot fork")
 @pytest.mark.filterwarnings("ignore:This process.*multi-threaded:DeprecationWarning")
 def test_a_ledger_carried_over_a_fork_is_refused_in_the_child_and_still_good_in_the_parent(
@@ -615,11 +639,10 @@ def after(owner, name, calls):
         return result
     setattr(owner, name, counted)
 book = module.PrivacyLedger.open(path)
-if where == "after pending": after(LedgerState, "write", 1)
+if where == "before the transaction": after(LedgerState, "verify", 1)
 if where == "inside the transaction": after(LedgerFile, "append", 1)
-if where == "after commit": LedgerState.write = lambda self, newest, pending=None, o=LedgerState.write: (
-    o(self, newest, pending=pending) if pending else die())
-if where == "after the state": after(LedgerState, "write", 2)
+if where == "after commit": LedgerState.write = die
+if where == "after the state": after(LedgerState, "write", 1)
 receipt = book.spend(run="run", index=0, what="x", mu=0.1)
 if where == "before store": die()
 if where == "inside store": after(LedgerFile, "append", 1)
@@ -631,7 +654,7 @@ if where == "after store": die()
 @pytest.mark.parametrize(
     ("where", "spends", "value"),
     [
-        ("after pending", 0, None),
+        ("before the transaction", 0, None),
         ("inside the transaction", 0, None),
         ("after commit", 1, None),
         ("after the state", 1, None),
@@ -747,3 +770,12 @@ def test_reading_a_hundred_spends_takes_well_under_a_second() -> None:
     start = time.perf_counter()
     ledger.spent()
     assert time.perf_counter() - start < 0.5
+
+
+def test_spends_for_different_units_are_never_added_up():
+    book = PrivacyLedger.in_memory(epsilon=1.0, delta=1e-5)
+    book.spend(run="a", index=0, what="x", mu=0.01, unit="adding or removing one record")
+    with pytest.raises(BudgetError, match="together they would guarantee neither"):
+        book.spend(run="b", index=0, what="x", mu=0.01, unit="replacing one record")
+    book.spend(run="b", index=0, what="x", mu=0.01, unit="adding or removing one record")
+    assert book.spent().measurements == 2

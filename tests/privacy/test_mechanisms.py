@@ -19,10 +19,18 @@ def free_ledger():
     return PrivacyLedger.in_memory(epsilon=1.0, delta=1e-5)
 
 
-def do_release(ledger, *, run="run", index=0, mu=0.1, plan_hash="plan"):
+def do_release(ledger, *, run="run", index=0, mu=0.1, plan_hash="plan", largest_distance=1e-12):
     blocks = [Block("a", 2, 2.0**30, 0.5), Block("b", 1, 2.0**28, 0.5)]
     return release(
-        np.arange(3), blocks, mu=mu, ledger=ledger, run=run, index=index, what="a test", plan_hash=plan_hash
+        np.arange(3),
+        blocks,
+        mu=mu,
+        ledger=ledger,
+        run=run,
+        index=index,
+        what="a test",
+        plan_hash=plan_hash,
+        largest_distance=largest_distance,
     )
 
 
@@ -99,6 +107,20 @@ def test_another_plan_under_the_same_run_is_refused():
     do_release(ledger)
     with pytest.raises(BudgetError):
         do_release(ledger, plan_hash="another plan")
+
+
+def test_a_smaller_epsilon_cannot_be_claimed_for_a_stored_value():
+    ledger = free_ledger()
+    do_release(ledger, mu=0.1)
+    with pytest.raises(BudgetError):
+        do_release(ledger, mu=0.01)
+
+
+def test_a_grid_too_coarse_for_the_delta_is_refused_before_anything_is_spent():
+    ledger = free_ledger()
+    with pytest.raises(BudgetError, match="too large, or delta too small, for this grid"):
+        do_release(ledger, largest_distance=1e-30)
+    assert ledger.spent().mu == 0
 
 
 def test_overspending_is_refused_and_draws_no_noise(monkeypatch):

@@ -27,7 +27,9 @@ def some_batch(n, seed=0):
 
 
 def characteristic():
-    return CharacteristicFeatures(draw_gaussian_frequencies(K, WIDTH, squared_length_scale=0.5, seed=1), CLASSES)
+    return CharacteristicFeatures(
+        draw_gaussian_frequencies(K, WIDTH, squared_length_scale=0.5, seed=1), CLASSES
+    )
 
 
 def all_features():
@@ -48,8 +50,8 @@ def test_embedding_equals_a_double_loop_over_records_and_frequencies():
             phase = sum(x[d] * t[d] for d in range(WIDTH))
             expected[y, j] += (math.cos(phase), math.sin(phase))
     measured = features.shaped(total(features, records) / AMPLITUDE)
-    # The circle has 65,536 steps: a phase is off by at most pi / 65,536, and the table by half a step.
-    assert np.abs(measured - expected).max() <= 50 * (math.pi / 2**16 + 0.5 / AMPLITUDE)
+    # The circle has 16,384 steps: a phase is off by at most pi / 16,384, and the table by half a step.
+    assert np.abs(measured - expected).max() <= 50 * (math.pi / 2**14 + 0.5 / AMPLITUDE)
 
 
 def test_order_batches_and_neighbours_in_a_batch_cannot_change_a_bit():
@@ -87,9 +89,9 @@ def test_replacing_one_row_moves_the_sums_by_at_most_the_sensitivity(first, seco
 def test_adding_one_row_moves_the_sums_by_at_most_the_sensitivity(row):
     unit = PrivacyUnit("add-or-remove")
     for features in all_features():
-        assert WEIGHT * np.linalg.norm(total(features, batch(*zip(row, strict=True)))) <= features.sensitivity(
-            unit
-        )
+        assert WEIGHT * np.linalg.norm(
+            total(features, batch(*zip(row, strict=True)))
+        ) <= features.sensitivity(unit)
 
 
 def test_the_bounds_are_met_within_a_thousandth():
@@ -121,7 +123,7 @@ def test_the_generators_characteristic_function_is_that_of_the_embedding():
     cosine, sine = characteristic_function(torch.tensor(records.vectors), frequencies)
     summed = torch.stack([cosine.sum(0), sine.sum(0)], dim=1).numpy()
     measured = features.shaped(total(features, records) / AMPLITUDE).sum(axis=0)
-    assert np.abs(summed - measured).max() < 64 * 1e-4
+    assert np.abs(summed - measured).max() < 64 * 3e-4
 
 
 def test_length_scale_is_the_mean_squared_distance_of_two_records():

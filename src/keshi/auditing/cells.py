@@ -1,13 +1,14 @@
 """Tables of any system as small integers: every column becomes cells, a missing value is a cell of its own.
 
-What a column is (a number, or a category) is read from the *reference* table, never from the synthetic one, so that
-every system under comparison is cut into the same cells. Imports numpy and pandas only.
+What a column is (a number, or a category) is read from the *reference* table, never from the synthetic one,
+so that every system under comparison is cut into the same cells. Imports numpy and pandas only.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,8 @@ from keshi.errors import RecordsError
 
 MISSING = "(missing)"  # label of the cell of missing values
 
+LARGEST = 1e150  # greater numbers are cut to this, so that differences and their sums stay finite
+
 Bounds = Mapping[str, tuple[float, float]]
 
 
@@ -24,8 +27,8 @@ Bounds = Mapping[str, tuple[float, float]]
 class CellColumn:
     """One column of the reference and of the synthetic table, cut into the same cells.
 
-    `reference` and `synthetic` hold one cell number per row; the last cell (number `len(labels) - 1`) is the missing one.
-    `edges` are the inner and outer borders of a numeric column's cells, None for a category.
+    `reference` and `synthetic` hold one cell number per row; the last cell (number `len(labels) - 1`) is the
+    missing one. `edges` are the inner and outer borders of a numeric column's cells, None for a category.
     """
 
     name: str
@@ -71,7 +74,7 @@ def _listed(names: Sequence[Any] | pd.Index) -> str:
 
 
 def is_numerical(column: pd.Series) -> bool:
-    """Whether a column is cut into bins (numbers, dates, durations) or into categories (text, booleans, codes)."""
+    """Whether a column is cut into bins (numbers, dates, durations); if not, it is a category."""
     if isinstance(column.dtype, pd.CategoricalDtype) or pd.api.types.is_bool_dtype(column):
         return False
     kinds = pd.api.types
@@ -85,7 +88,8 @@ def is_numerical(column: pd.Series) -> bool:
 def as_numbers(column: pd.Series, like: pd.Series | None = None) -> np.ndarray:
     """The column as float64 of shape (n,); NaN where a value is missing or is not a number at all.
 
-    Dates and durations become seconds, in UTC. `like` is the reference column, whose type decides how text is read.
+    Dates and durations become seconds, in UTC. `like` is the reference column, whose type decides how text is
+    read.
     """
     like = column if like is None else like
     kinds = pd.api.types
@@ -96,11 +100,12 @@ def as_numbers(column: pd.Series, like: pd.Series | None = None) -> np.ndarray:
         return (pd.to_timedelta(column, errors="coerce") / pd.Timedelta(seconds=1)).to_numpy(np.float64)
     if isinstance(column.dtype, pd.CategoricalDtype):
         column = column.astype(object)
-    return pd.to_numeric(column, errors="coerce").to_numpy(np.float64, na_value=np.nan)
+    numbers = pd.to_numeric(column, errors="coerce").to_numpy(np.float64, na_value=np.nan)
+    return np.where(np.isinf(numbers), numbers, np.clip(numbers, -LARGEST, LARGEST))
 
 
 def as_text(column: pd.Series) -> np.ndarray:
-    """The column as an object array of text, None where missing; 1, 1.0 and True written as a csv would read them."""
+    """The column as an object array of text, None where missing; 1 and 1.0 are the same text."""
     values = column.astype(object).to_numpy()
     codes, levels = pd.factorize(values, use_na_sentinel=True)
     texts = np.array([_text(level) for level in levels] + [None], dtype=object)
@@ -114,7 +119,7 @@ def _text(value: Any) -> str:
 
 
 def category_cells(name: str, reference: pd.Series, synthetic: pd.Series) -> CellColumn:
-    """Cells of a categorical column: the values of either table in order of the reference's counts, then missing."""
+    """Cells of a categorical column: the values of either table, the reference's most frequent first."""
     real, made = as_text(reference), as_text(synthetic)
     codes, levels = pd.factorize(np.concatenate([real, made]), use_na_sentinel=True)
     counts = np.bincount(codes[: len(real)][codes[: len(real)] >= 0], minlength=len(levels))
@@ -132,8 +137,8 @@ def bin_edges(
 ) -> np.ndarray:
     """Borders of the bins of a numeric column, ascending and without ties; at least two.
 
-    Equal-width bins span `bounds` (the public ones, where the caller has them) or else the finite values of the
-    reference; quantile bins always follow the reference, and borders that coincide are merged.
+    Equal-width bins span `bounds` (the public ones, where the caller has them) or else the finite values of
+    the reference; quantile bins always follow the reference, and borders that coincide are merged.
     """
     finite = values[np.isfinite(values)]
     if quantiles and len(finite):
@@ -153,7 +158,7 @@ def number_cells(
     quantiles: bool,
     bounds: tuple[float, float] | None = None,
 ) -> CellColumn:
-    """Cells of a numeric column. Bins are closed on the right, as a quantile is; values outside go to the end bins."""
+    """Cells of a numeric column. Bins are closed on the right; values outside go to the end bins."""
     edges = bin_edges(reference, bins=bins, quantiles=quantiles, bounds=bounds)
     inner = edges[1:-1]
     missing = len(edges) - 1
@@ -161,7 +166,7 @@ def number_cells(
     def cut(values: np.ndarray) -> np.ndarray:
         return np.where(np.isnan(values), missing, np.searchsorted(inner, values, side="left"))
 
-    labels = tuple(f"{low:.4g} to {high:.4g}" for low, high in zip(edges[:-1], edges[1:], strict=True))
+    labels = tuple(f"{low:.4g} to {high:.4g}" for low, high in pairwise(edges))
     return CellColumn(name, labels + (MISSING,), cut(reference), cut(synthetic), edges)
 
 

@@ -1,10 +1,10 @@
-"""How close a synthetic table is to the real one: marginals, pairs, ranges, correlation, Wasserstein distance.
+"""How close a synthetic table is to the real one: margins, pairs, ranges, correlation, Wasserstein distance.
 
-Takes two pandas tables of any system; imports neither torch nor anything of keshi that makes releases. All figures are
-**exact statistics of the real data**: they belong into `private/`, for the owner only.
+Takes two pandas tables of any system; imports neither torch nor anything of keshi that makes releases. All
+figures are **exact statistics of the real data**: they belong into `private/`, for the owner only.
 
-A figure says little by itself: set beside it a real hold-out (`fidelity(train, holdout)`, the best that is possible)
-and `yardsticks.independent_columns(train)` (the cheapest table that is possible).
+A figure says little by itself: set beside it a real hold-out (`fidelity(train, holdout)`, the best that is
+possible) and `yardsticks.independent_columns(train)` (the cheapest table that is possible).
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ DENSE_CELLS = 1_000_000  # joint tables above this many cells are counted by sor
 
 @dataclass(frozen=True)
 class MarginalDistances:
-    """Total variation distance (half the L1 distance, 0 to 1) of all 1-way and 2-way marginals, for one binning.
+    """Total variation distance (half L1, 0 to 1) of all 1-way and 2-way marginals, for one binning.
 
     `pairs` is the symmetric (d, d) matrix in the order of `columns`; its diagonal holds the 1-way distances.
     """
@@ -65,9 +65,10 @@ class ColumnHistogram:
 class Fidelity:
     """All figures of one comparison; `to_json` gives plain lists and numbers.
 
-    Fields: `range_query_error` is the mean absolute error of random 3-way range queries (share of rows, 0 to 1);
-    `correlation_difference` the mean absolute difference of the bias-corrected Cramer's V over all pairs (0 to 1);
-    `wasserstein` the first Wasserstein distance of each numeric column in shares of the reference's range.
+    Fields: `range_query_error` is the mean absolute error of random 3-way range queries (share of rows, 0 to
+    1); `correlation_difference` the mean absolute difference of the bias-corrected Cramer's V over all pairs
+    (0 to 1); `wasserstein` the first Wasserstein distance of each numeric column in shares of the reference's
+    range.
     """
 
     reference_rows: int
@@ -104,12 +105,14 @@ def fidelity(
     """Compare a synthetic table with the real one it was made from.
 
     Args:
-        reference: the real training table, (n, d). Its column types decide what is a number and what a category.
+        reference: the real training table, (n, d). Its column types decide what is a number and what a
+            category.
         synthetic: a table of any system with the same columns, any number of rows.
         bins: bins of a numeric column, once of equal width and once at the quantiles of `reference`.
         queries: random 3-way range queries, the same for every table compared under the same `seed`.
         seed: of the queries.
-        bounds: public (lower, upper) of numeric columns for the equal-width bins; default: the range of `reference`.
+        bounds: public (lower, upper) of numeric columns for the equal-width bins; default: the range of
+            `reference`.
 
     Raises:
         RecordsError: the tables do not have the same columns, or one of them is empty.
@@ -155,7 +158,7 @@ def _histogram(column: CellColumn) -> ColumnHistogram:
 def _pair_statistics(
     binning: str, columns: Sequence[CellColumn], *, with_correlation: bool = True
 ) -> tuple[MarginalDistances, np.ndarray, np.ndarray]:
-    """Distances of all 1-way and 2-way marginals, and Cramer's V of both tables from the same joint counts."""
+    """Distances of all 1-way and 2-way marginals, and Cramer's V of both tables."""
     size = len(columns)
     distances = np.zeros((size, size))
     real_v, made_v = np.eye(size), np.eye(size)
@@ -176,7 +179,8 @@ def _pair_statistics(
 def joint_cells(a: CellColumn, b: CellColumn) -> tuple[np.ndarray, np.ndarray, int]:
     """The pair's joint cell of every row, reference and synthetic, and the number of joint cells.
 
-    Wide pairs (two columns of free text, say) number only the cells that occur, so memory stays below the row count.
+    Wide pairs (two columns of free text, say) number only the cells that occur, so memory stays below the row
+    count.
     """
     real = a.reference * b.cells + b.reference
     made = a.synthetic * b.cells + b.synthetic
@@ -190,11 +194,13 @@ def joint_cells(a: CellColumn, b: CellColumn) -> tuple[np.ndarray, np.ndarray, i
 def cramers_v(a: np.ndarray, b: np.ndarray, joint: np.ndarray) -> float:
     """Bias-corrected Cramer's V of one pair (Bergsma, J. Korean Stat. Soc. 2013), 0 to 1.
 
-    The plain V of two independent columns grows with the number of cells and shrinks with the rows, so that a small
-    table would look more correlated than a large one; the correction removes that. Zero where a column is constant.
+    The plain V of two independent columns grows with the number of cells and shrinks with the rows, so that a
+    small table would look more correlated than a large one; the correction removes that. Zero where a column
+    is constant.
 
     Args:
-        a, b, joint: cell of every row in the first column, in the second, and in the pair; each of shape (n,).
+        a, b, joint: cell of every row in the first column, in the second, and in the pair; each of shape
+            (n,).
     """
     n = len(a)
     in_a, in_b, in_both = np.bincount(a), np.bincount(b), np.bincount(joint)
@@ -211,8 +217,9 @@ def cramers_v(a: np.ndarray, b: np.ndarray, joint: np.ndarray) -> float:
 def range_query_error(columns: Sequence[CellColumn], *, queries: int, seed: int) -> float:
     """Mean absolute error (share of rows, 0 to 1) of random 3-way range queries.
 
-    A query names up to three distinct columns and asks for the share of rows that lie in a random run of bins of each
-    numeric one and in a random subset (each value with probability 1/2) of each categorical one. Missing is in no run.
+    A query names up to three distinct columns and asks for the share of rows that lie in a random run of bins
+    of each numeric one and in a random subset (each value with probability 1/2) of each categorical one.
+    Missing is in no run.
     """
     generator = np.random.default_rng(seed)
     width = min(3, len(columns))
@@ -249,8 +256,8 @@ def scaled_wasserstein(
 ) -> dict[str, float]:
     """First Wasserstein distance of every numeric column, in shares of its range (0 is equal, 1 end to end).
 
-    The range is `bounds` where given, or else that of the reference. Missing and infinite values are left out;
-    NaN where a table has no finite value in the column.
+    The range is `bounds` where given, or else that of the reference. Missing and infinite values are left
+    out; NaN where a table has no finite value in the column.
     """
     from scipy.stats import wasserstein_distance
 

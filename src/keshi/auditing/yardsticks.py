@@ -1,4 +1,4 @@
-"""The cheapest table that is possible: a release that is not clearly better than this has kept nothing but margins."""
+"""The cheapest table that is possible: a release that is no better has kept nothing but margins."""
 
 from __future__ import annotations
 
@@ -11,8 +11,10 @@ from keshi._validate import positive_integer
 def independent_columns(table: pd.DataFrame, *, rows: int | None = None, seed: int = 0) -> pd.DataFrame:
     """A table with the columns of `table`, each drawn by itself: margins are kept, every relation is lost.
 
-    With `rows` = the rows of `table` (the default) each column is permuted, so that its margin is exact; otherwise
-    values are drawn with replacement. It holds real values of real people, column by column: a yardstick, no release.
+    With `rows` = the rows of `table` (the default) each column is permuted, so that its margin is exact;
+    otherwise values are drawn with replacement. It holds real values of real people, column by column: a
+    yardstick, no release. A classifier trained on it can rank along a strong column by chance, in either
+    direction, so its ROC-AUC may lie well beside 0.5; several seeds tell.
 
     Args:
         table: the real training table, (n, d).

@@ -9,8 +9,13 @@ import sys
 
 import typer
 
+from keshi.cli.audit_mechanism import audit_mechanism
+from keshi.cli.censor import censor
+from keshi.cli.demo import demo
 from keshi.cli.domain import domain
 from keshi.cli.embed import embed
+from keshi.cli.inspect import inspect
+from keshi.cli.ledger import ledger_app
 from keshi.cli.sample import sample
 from keshi.cli.synthesize import synthesize
 from keshi.cli.train import train
@@ -35,8 +40,10 @@ def version(show: bool = typer.Option(False, "--version", help="Print the versio
         raise typer.Exit
 
 
-for verb in (domain, embed, train, sample, synthesize):
+for verb in (synthesize, domain, embed, train, sample, censor, inspect, demo):
     app.command()(verb)
+app.command("audit-mechanism")(audit_mechanism)
+app.add_typer(ledger_app, name="ledger")
 
 
 def main() -> None:

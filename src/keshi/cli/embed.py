@@ -23,6 +23,12 @@ RELATION = typer.Option(
     "--relation",
     help="add-or-remove or replace-one (the number of records is public). Default: the preset's.",
 )
+SUBJECT = typer.Option(
+    None, "--subject", help="Column that says whose record it is: protects people, not rows."
+)
+MAX_RECORDS = typer.Option(
+    None, "--max-records", help="Use at most so many records of a subject; default: all."
+)
 LEDGER = typer.Option(None, "--ledger", help="Ledger to spend from, if not the one beside the domain file.")
 RUN = typer.Option(
     None, "--run", help="Name of the run; repeating an interrupted run's name pays nothing twice."
@@ -42,6 +48,8 @@ def embed(
     ),
     preset: str = PRESET,
     relation: str | None = RELATION,
+    subject: str | None = SUBJECT,
+    max_records: int | None = MAX_RECORDS,
     ledger: Path | None = LEDGER,
     run: str | None = RUN,
     seed: int = SEED,
@@ -53,19 +61,21 @@ def embed(
     Example: keshi embed people.csv --domain people.toml --epsilon 1 -o people.embedding
     """
     from keshi._validate import one_of
-    from keshi.artifacts.atomic import refuse_to_replace
     from keshi.records.domain import Domain
     from keshi.synthesis.presets import PRESETS
 
-    refuse_to_replace(output, overwrite=overwrite)
+    check_output(output, overwrite=overwrite)
+    known = Domain.read(domain)
     embedding = embed_file(
         table,
-        Domain.read(domain),
+        known,
         PRESETS[one_of("preset", preset, tuple(PRESETS))],
         epsilon=epsilon,
         delta=delta,
         relation=relation,
-        ledger=open_ledger(Domain.read(domain), domain, ledger),
+        subject=subject,
+        max_records=max_records,
+        ledger=open_ledger(known, domain, ledger),
         run=run,
         seed=seed,
         show_values=show_values,
@@ -76,6 +86,21 @@ def embed(
     print(f"Next: keshi train {output} -o {output.stem}.generator")
 
 
+def check_output(output: Path, *, overwrite: bool) -> None:
+    """Raise now, and not after the budget is spent or the training is over, where an artefact cannot be written."""
+    import os
+
+    from keshi.artifacts.atomic import refuse_to_replace
+    from keshi.errors import ArtifactError
+
+    folder = Path(os.path.abspath(output)).parent
+    if not folder.is_dir():
+        raise ArtifactError(f"{output} cannot be written: the folder {folder} does not exist. Create it.")
+    if not os.access(folder, os.W_OK):
+        raise ArtifactError(f"{output} cannot be written: the folder {folder} is read-only for you.")
+    refuse_to_replace(output, overwrite=overwrite)
+
+
 def embed_file(
     table: Path,
     domain: Domain,
@@ -84,6 +109,8 @@ def embed_file(
     epsilon: float,
     delta: float,
     relation: str | None,
+    subject: str | None,
+    max_records: int | None,
     ledger: PrivacyLedger | None,
     run: str | None,
     seed: int,
@@ -97,7 +124,7 @@ def embed_file(
 
     positive("epsilon", epsilon)
     in_range("delta", delta, 0.0, 1.0, open_ends=True)
-    unit = PrivacyUnit(relation=relation or preset.relation)  # type: ignore[arg-type]
+    unit = PrivacyUnit(relation or preset.relation, subject, max_records)  # type: ignore[arg-type]
     if ledger is None:
         note(
             "no ledger: this spend is written down nowhere (keshi ledger create gives the data set a budget)."
@@ -123,18 +150,11 @@ def embed_file(
 
 def open_ledger(domain: Domain, domain_path: Path, ledger: Path | None) -> PrivacyLedger | None:
     """The ledger named, or the one beside the domain file that bears its name; None where there is none."""
-    from keshi.errors import BudgetError
     from keshi.privacy.ledger import PrivacyLedger
 
     if ledger is None and domain.ledger is None:
         return None
-    opened = PrivacyLedger.open(ledger or domain_path.with_suffix(".ledger"))
-    if domain.ledger is not None and opened.id != domain.ledger:
-        raise BudgetError(
-            f"{domain_path} belongs to ledger {domain.ledger}, and the ledger given is {opened.id}; "
-            "give the right one with --ledger."
-        )
-    return opened
+    return PrivacyLedger.open(ledger or domain_path.with_suffix(".ledger"), expected_id=domain.ledger)
 
 
 def describe(embedding: PrivateEmbedding) -> str:

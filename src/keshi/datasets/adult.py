@@ -1,4 +1,4 @@
-"""UCI Adult (census income): 32,561 training and 16,281 test rows of the official split, read from the original files."""
+"""UCI Adult (census income): 32,561 training and 16,281 test rows, read from the original files."""
 
 from __future__ import annotations
 
@@ -54,10 +54,11 @@ class Adult:
 def load_adult(path: str | os.PathLike[str], *, download: bool = False) -> Adult:
     """The Adult data from a zip, or from a folder with `adult.data` and `adult.test` (or with `adult.zip`).
 
-    "?" is read as missing; the dot after the labels of the test file is removed. Nothing is downloaded unless asked.
+    "?" is read as missing; the dot after the labels of the test file is removed. Nothing is downloaded unless
+    asked.
 
-    Licence: Creative Commons Attribution 4.0. Cite: Becker and Kohavi, "Adult", UCI Machine Learning Repository 1996,
-    doi:10.24432/C5XW20.
+    Licence: Creative Commons Attribution 4.0. Cite: Becker and Kohavi, "Adult", UCI Machine Learning
+    Repository 1996, doi:10.24432/C5XW20.
 
     Args:
         path: a zip file or a folder.
@@ -89,7 +90,7 @@ def _read(content: bytes, *, skip_lines: int) -> pd.DataFrame:
 
 
 def _official_file(place: Path, name: str) -> bytes:
-    """One of the two files out of a folder or a zip, its size checked before it is read, then its checksum."""
+    """One of the two files out of a folder or a zip, its size checked before reading, then its checksum."""
     size, sha256 = OFFICIAL_FILES[name]
     if place.is_dir():
         file = place / name

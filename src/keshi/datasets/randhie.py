@@ -22,13 +22,14 @@ SHA256_FULL = "fe64f3c8e987779daa6052dd756d9ce277e025330f5549126c7c2f6a3c9c5541"
 def load_randhie(*, subject: bool = False) -> pd.DataFrame:
     """The ten columns of Cameron and Trivedi's extract, 20,190 rows; one row is one person in one year.
 
-    mdvis (outpatient visits to a doctor), lncoins (ln of coinsurance percent + 1), idp (individual deductible plan),
-    lpi (ln of participation incentive), fmde (ln of maximum expenditure by coinsurance), physlm (physical limitation),
-    disea (index of chronic diseases), hlthg, hlthf, hlthp (self-rated health good, fair, poor; else excellent).
+    mdvis (outpatient visits to a doctor), lncoins (ln of coinsurance percent + 1), idp (individual deductible
+    plan), lpi (ln of participation incentive), fmde (ln of maximum expenditure by coinsurance), physlm
+    (physical limitation), disea (index of chronic diseases), hlthg, hlthf, hlthp (self-rated health good,
+    fair, poor; else excellent).
 
-    Licence: public domain (as statsmodels states). Cite: Newhouse and the Insurance Experiment Group, "Free for All?
-    Lessons from the RAND Health Insurance Experiment", Harvard University Press 1993; the extract is that of Cameron
-    and Trivedi, "Microeconometrics", Cambridge University Press 2005.
+    Licence: public domain (as statsmodels states). Cite: Newhouse and the Insurance Experiment Group, "Free
+    for All? Lessons from the RAND Health Insurance Experiment", Harvard University Press 1993; the extract is
+    that of Cameron and Trivedi, "Microeconometrics", Cambridge University Press 2005.
 
     Args:
         subject: add the column `zper`, the person's number: 5,912 people have one to five years each, so a
@@ -46,7 +47,7 @@ def load_randhie(*, subject: bool = False) -> pd.DataFrame:
 
 
 def load_randhie_full() -> pd.DataFrame:
-    """All 45 columns of the original file (plan, site, income, age, spending ...) with the person's number `zper`.
+    """All 45 columns of the original file (plan, site, income, age, spending ...) with the person, `zper`.
 
     Licence and citation as for `load_randhie`. 20,190 rows; some values are missing.
     """

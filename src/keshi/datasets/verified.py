@@ -1,4 +1,4 @@
-"""Bytes that are what they should be: files of installed packages and downloads, checked by SHA-256 before use.
+"""Bytes that are what they should be: files of packages and downloads, checked by SHA-256 before use.
 
 A package's file is found without importing the package, so that no code of it runs. Standard library only.
 """
@@ -10,6 +10,11 @@ import importlib.util
 from pathlib import Path
 
 from keshi.errors import RecordsError
+
+
+def is_installed(package: str) -> bool:
+    """Whether a top-level package is there; it is not imported."""
+    return importlib.util.find_spec(package) is not None
 
 
 def file_of_package(package: str, *parts: str) -> Path:

@@ -1,7 +1,8 @@
 """Smart-watch shoulder exercises: 10 people, both arms, 7 exercises, out of the seglearn package.
 
-The file is a pickle inside a .npy. It is never opened by numpy's own loader (which would execute whatever a pickle
-says): first its SHA-256 must be right, then an unpickler reads it that can build numpy arrays and nothing else.
+The file is a pickle inside a .npy. It is never opened by numpy's own loader (which would execute whatever a
+pickle says): first its SHA-256 must be right, then an unpickler reads it that can build numpy arrays and
+nothing else.
 """
 
 from __future__ import annotations
@@ -26,9 +27,10 @@ SAMPLES_PER_SECOND = 50
 class WatchData:
     """140 recordings, one per person, arm and exercise.
 
-    `series` holds float64 arrays of shape (samples, 6) at 50 samples per second; `channels` names the six (accelerometer,
-    then gyroscope; the source gives no units, the magnitudes fit g and rad/s). `subject` (1..10), `side` (0 left,
-    1 right) and `exercise` (0..6, an index into `exercises`) are int64 arrays of shape (140,).
+    `series` holds float64 arrays of shape (samples, 6) at 50 samples per second; `channels` names the six
+    (accelerometer, then gyroscope; the source gives no units, the magnitudes fit g and rad/s). `subject`
+    (1..10), `side` (0 left, 1 right) and `exercise` (0..6, an index into `exercises`) are int64 arrays of
+    shape (140,).
     """
 
     series: tuple[np.ndarray, ...]
@@ -43,15 +45,16 @@ class WatchData:
 def load_watch(path: Path | None = None) -> WatchData:
     """Recordings of 20 repetitions of seven shoulder exercises with a smart watch at the wrist.
 
-    Licence: BSD 3-clause (part of seglearn, by D. Burns). Cite: Burns, Leung, Hardisty, Whyne, Henry, McLachlin,
-    "Shoulder physiotherapy exercise recognition: machine learning the inertial signals from a smartwatch",
-    Physiological Measurement 2018, arXiv:1802.01489.
+    Licence: BSD 3-clause (part of seglearn, by D. Burns). Cite: Burns, Leung, Hardisty, Whyne, Henry,
+    McLachlin, "Shoulder physiotherapy exercise recognition: machine learning the inertial signals from a
+    smartwatch", Physiological Measurement 2018, arXiv:1802.01489.
 
     Args:
         path: the file `watch_dataset.npy` of seglearn 1.2.5; default: that of the installed package.
 
     Raises:
-        RecordsError: seglearn is not installed, or the file is not the known one (it is then not opened at all).
+        RecordsError: seglearn is not installed, or the file is not the known one (it is then not opened at
+            all).
     """
     path = path or file_of_package("seglearn", "data", "watch_dataset.npy")
     content = verified_bytes(Path(path), sha256=SHA256, source=SOURCE)
@@ -68,7 +71,7 @@ def load_watch(path: Path | None = None) -> WatchData:
 
 
 def _encode(text: str, encoding: str) -> bytes:
-    """What protocol 2 asks of codecs.encode: bytes written as latin-1 text. No other codec is needed, or allowed."""
+    """What protocol 2 asks of codecs.encode: bytes written as latin-1 text. No other codec is allowed."""
     if encoding != "latin1":
         raise RecordsError(f"the pickle asks for the codec {encoding!r}; only latin1 is allowed.")
     return text.encode("latin-1")
@@ -77,7 +80,8 @@ def _encode(text: str, encoding: str) -> bytes:
 class ArraysOnlyUnpickler(pickle.Unpickler):
     """An unpickler that knows numpy's array and dtype constructors and refuses every other name.
 
-    The file was written by an old numpy whose private module was called numpy.core; numpy 2 calls it numpy._core.
+    The file was written by an old numpy whose private module was called numpy.core; numpy 2 calls it
+    numpy._core.
     """
 
     def find_class(self, module: str, name: str) -> Any:

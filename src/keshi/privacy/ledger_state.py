@@ -1,15 +1,14 @@
 """What this machine remembers of a ledger, so that an old copy cannot pass for the newest.
 
-For each ledger one small JSON file, outside the ledger's folder: the hash of the newest entry, and, while an
-entry is being written, the hash it will have. The order makes every crash safe:
+For each ledger one small JSON file, outside the ledger's folder: the number and the hash of its newest entry.
+The order makes every crash safe:
 
-    1. state: pending = hash of the new entry     2. ledger: commit     3. state: head = that hash
-    4. only then may the noisy value be drawn
+    1. the ledger's commit     2. this file     3. only then may the noisy value be drawn
 
-A ledger whose newest hash is `pending` was stopped between 2 and 4 (the spend counts, nothing was drawn); one
-that still ends in `head` was stopped between 1 and 2 (nothing was spent). One that does not hold `head` at
-its place was rolled back, or is a second copy that spent on its own. All restored together, ledger and state,
-look like the past; no file can tell that apart.
+Stopped between 1 and 3, the spend counts and nothing was drawn. A ledger may therefore be longer than this file
+knows, by such a crash or because another machine wrote more; nothing is missing then. One that does not hold the
+known entry at its place was rolled back, or is a second copy that spent on its own. Ledger and state restored
+together look like the past; no file can tell that apart.
 May import the standard library, keshi.artifacts and keshi.errors.
 """
 
@@ -80,10 +79,8 @@ class LedgerState:
 
     def verify(self, chain: list[Entry], *, ledger: object) -> None:
         """Refuse a ledger that lacks what this machine has already seen of it."""
-        number, head, pending = self._read()
+        number, head = self._read()
         if number < len(chain) and chain[number].hash == head:
-            return  # it may be longer: another machine that adopted it wrote more, and nothing is missing
-        if number + 1 < len(chain) and chain[number + 1].hash == pending:
             return
         if len(chain) <= number:
             what = f"entry {number} was written before and is not there: it was rolled back"
@@ -95,26 +92,21 @@ class LedgerState:
             "set as spent."
         )
 
-    def write(self, newest: Entry, *, pending: Entry | None = None) -> None:
-        """Remember the newest entry, and the one about to follow it."""
-        memory = {
-            "format": FORMAT,
-            "head": newest.hash,
-            "number": newest.number,
-            "pending": pending.hash if pending else None,
-        }
+    def write(self, newest: Entry) -> None:
+        """Remember the newest entry."""
+        memory = {"format": FORMAT, "head": newest.hash, "number": newest.number}
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             write_atomically(self.path, json_to_bytes(memory))
         except OSError as error:
             raise self._unusable(error) from error
 
-    def _read(self) -> tuple[int, str, str | None]:
+    def _read(self) -> tuple[int, str]:
         try:
             memory = json_from_bytes(self.path.read_bytes(), source=str(self.path))
             if memory["format"] != FORMAT or not isinstance(memory["number"], int) or memory["number"] < 0:
                 raise ValueError("it does not have the fields expected")
-            return memory["number"], str(memory["head"]), memory["pending"]
+            return memory["number"], str(memory["head"])
         except OSError as error:
             raise self._unusable(error) from error
         except (ArtifactError, KeyError, TypeError, ValueError) as error:

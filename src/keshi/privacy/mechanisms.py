@@ -6,6 +6,7 @@ operating system's entropy. No seed reaches it. Imports no networks; OpenDP is i
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 from collections.abc import Mapping, Sequence
@@ -16,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from keshi._validate import in_range
+from keshi.errors import BudgetError
 from keshi.privacy.accounting import delta_slack, grid_distance
 from keshi.privacy.ledger import PrivacyLedger
 from keshi.privacy.unit import PrivacyUnit
@@ -67,6 +69,8 @@ def release(
     index: int,
     what: str,
     plan_hash: str,
+    unit: str = "",
+    largest_distance: float = 1e-12,
 ) -> NDArray[np.int64]:
     """Spend mu in the ledger, then add discrete Gaussian noise to exact integer sums. Nothing else adds noise.
 
@@ -79,7 +83,10 @@ def release(
         ledger: Where the spend is written, and fsynced, before the noise is drawn.
         run, index: Identify this measurement in the ledger: the run, and its place in it.
         what: One or two words for the ledger.
-        plan_hash: Hash of the public plan; a stored value is reused only under the plan it was measured by.
+        plan_hash: Hash of the public plan; a stored value is reused only under the plan, the unit of privacy and
+            the mu it was measured by.
+        unit: Whom it protects, in words, for the ledger.
+        largest_distance: Total variation from the ideal Gaussian that the caller's delta leaves room for.
 
     Returns:
         (coordinates,) noisy sums.
@@ -90,17 +97,27 @@ def release(
     sums = np.ascontiguousarray(sums, dtype=np.int64)
     if len(sums) != sum(block.size for block in blocks):
         raise ValueError(f"expected {sum(block.size for block in blocks)} sums, got {len(sums)}.")
-    if len(sums) and np.abs(sums).max() >= LARGEST_SUM:
+    if len(sums) and max(int(sums.max()), -int(sums.min())) >= LARGEST_SUM:
         raise ValueError("the sums are too large for 64-bit integers: too many records for this grid.")
-    stored = ledger.stored(run, index, plan=plan_hash)
+    paid_for = _hash_of(plan_hash, blocks, mu)
+    stored = ledger.stored(run, index, plan=paid_for)
     if stored is not None:
         return np.frombuffer(stored, dtype="<i8").astype(np.int64)
     scales = noise_scales(blocks, mu)
-    slack = delta_slack(
-        grid_distance((b.size, s) for b, s in zip(blocks, scales, strict=True)), ledger.budget["epsilon"]
-    )
+    distance = grid_distance((block.size, scale) for block, scale in zip(blocks, scales, strict=True))
+    if distance > largest_distance:
+        raise BudgetError(
+            f"the integer grid of the noise needs {distance:.3g} of total variation and the delta leaves room for "
+            f"{largest_distance:.3g}: epsilon is too large, or delta too small, for this grid."
+        )
     receipt = ledger.spend(
-        run=run, index=index, what=what, mu=mu, delta_slack=slack, plan=plan_hash
+        run=run,
+        index=index,
+        what=what,
+        mu=mu,
+        delta_slack=delta_slack(distance, ledger.budget["epsilon"]),
+        plan=paid_for,
+        unit=unit,
     )  # on disk before the noise exists: a crash from here on loses budget, never privacy
     noisy = np.concatenate(
         [
@@ -171,7 +188,9 @@ def release_above_threshold(
     Raises:
         BudgetError: if the ledger cannot afford it.
     """
-    stored = ledger.stored(run, index, plan=plan_hash)
+    block = _counts_block(touched=touched, unit=unit)
+    paid_for = _hash_of(f"{plan_hash} {smallest}", [block], mu, delta_threshold=delta_threshold)
+    stored = ledger.stored(run, index, plan=paid_for)
     if stored is not None:
         return {(column, value): steps for column, value, steps in json.loads(stored)}
     scale = threshold_scale(touched=touched, unit=unit, mu=mu)
@@ -191,7 +210,8 @@ def release_above_threshold(
         mu=mu,
         delta_slack=delta_slack(distance, ledger.budget["epsilon"]),
         delta_threshold=delta_threshold,
-        plan=plan_hash,
+        plan=paid_for,
+        unit=unit.describe(),
     )  # on disk before the noise exists
     noisy = discrete_gaussian(sums, scale)
     published = {key: int(steps) for key, steps in zip(candidates, noisy, strict=True) if steps >= least}
@@ -201,12 +221,18 @@ def release_above_threshold(
 
 
 def threshold_scale(*, touched: int, unit: PrivacyUnit, mu: float) -> int:
-    """Noise scale of thresholded counts, in grid steps: one unit changes at most `touched` counts, or twice as many."""
+    """Noise scale of thresholded counts, in grid steps."""
+    return noise_scales([_counts_block(touched=touched, unit=unit)], mu)[0]
+
+
+def _counts_block(*, touched: int, unit: PrivacyUnit) -> Block:
+    """The counts that one unit can change: at most `touched` of them, or twice as many where it is replaced."""
     if unit.subject is not None:
         raise ValueError(
             f"thresholded counts protect single records so far, got the subject column {unit.subject!r}."
         )
-    return noise_scales([Block("counts", 1, COUNT * math.sqrt(touched * _sides(unit)), 1.0)], mu)[0]
+    changed = touched * _sides(unit)
+    return Block("thresholded counts", changed, COUNT * math.sqrt(changed), 1.0)
 
 
 def threshold(scale: int, *, touched: int, smallest: int, unit: PrivacyUnit, delta_threshold: float) -> int:
@@ -223,6 +249,12 @@ def threshold(scale: int, *, touched: int, smallest: int, unit: PrivacyUnit, del
 def _sides(unit: PrivacyUnit) -> int:
     """How many of two neighbours may hold a unit that the other lacks."""
     return 1 if unit.relation == "add-or-remove" else 2
+
+
+def _hash_of(plan_hash: str, blocks: Sequence[Block], mu: float, *, delta_threshold: float = 0.0) -> str:
+    """What a spend pays for: a resumed run under another unit, epsilon or plan must not get this value."""
+    listing = [[block.name, block.size, block.sensitivity, block.share] for block in blocks]
+    return hashlib.sha256(json.dumps([plan_hash, mu, delta_threshold, listing]).encode()).hexdigest()
 
 
 def discrete_gaussian(sums: NDArray[np.int64], scale: int) -> NDArray[np.int64]:

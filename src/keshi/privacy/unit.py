@@ -18,16 +18,21 @@ class PrivacyUnit:
     Attributes:
         relation: "add-or-remove" one unit, or "replace-one" unit by another (then the number of units is public).
         subject: Name of the column that says whose record it is; None where every record is a unit of its own.
-        max_records: At most so many records of a subject are used; its records share a weight of one.
+        max_records: At most so many records of a subject are used; None uses all. They share a weight of one.
     """
 
     relation: Relation = "add-or-remove"
     subject: str | None = None
-    max_records: int = 1
+    max_records: int | None = None
 
     def __post_init__(self) -> None:
         one_of("relation", self.relation, RELATIONS)
-        positive_integer("max_records", self.max_records)
+        if self.max_records is not None:
+            positive_integer("max_records", self.max_records)
+            if self.subject is None:
+                raise ValueError(
+                    "max_records bounds the records of a subject; name the subject's column too."
+                )
 
     @property
     def count_is_public(self) -> bool:

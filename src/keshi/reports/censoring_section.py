@@ -1,4 +1,4 @@
-"""The section of a report on a censored representation: what it still knows of the label, what it gives away of the person."""
+"""The section on a censored representation: what it still knows of the label, and of the person."""
 
 from __future__ import annotations
 
@@ -9,16 +9,15 @@ from keshi.reports import charts
 from keshi.reports.charts import number
 from keshi.reports.report import Figure, Panel, Section, Table
 
-RINGS_AND_DOTS = ("made", "third", "fourth", "fifth", "sixth")
-
 
 @dataclass(frozen=True)
 class CensoringPoint:
     """One representation, measured: 0 to 1 each, None where it was not measured.
 
     `macro_f_known` and `macro_f_unknown` are of the label, on people in and not in the training set;
-    `attacker_accuracy` is that of the worst (most successful) freshly trained attacker who names the person, window by
-    window; `trial_accuracy` the same over whole trials; `equal_error_rate` that of verification on unknown people.
+    `attacker_accuracy` is that of the worst (most successful) freshly trained attacker who names the person,
+    window by window; `trial_accuracy` the same over whole trials; `equal_error_rate` that of verification on
+    unknown people.
     """
 
     name: str
@@ -51,13 +50,20 @@ def censoring_section(
             f"points must hold the representation before and after censoring, got {len(points)} point(s)."
         )
     before, after = points[0], points[1]
-    measures = ("label, known people", "label, unknown people", "attacker names the person")
+    measures = ("label, known people", "label, unknown people", "attacker: who is it?")
     values = {one.name: (one.macro_f_known, one.macro_f_unknown, one.attacker_accuracy) for one in points}
-    table = _table(points, majority_rate, label_majority_f)
+    table = Table(
+        ("representation", "macro-F known", "macro-F unknown", "attacker"),
+        [
+            *((name, *three) for name, three in values.items()),
+            ("guessing", label_majority_f, label_majority_f, majority_rate),
+        ],
+        "Usefulness and leakage in short",
+    )
     legend = [
         (
             one.name,
-            "real" if i == 0 else RINGS_AND_DOTS[(i - 1) % 5],
+            "real" if i == 0 else charts.AFTER[(i - 1) % len(charts.AFTER)],
             "ring" if i == 0 else f"mark{i % len(charts.MARKERS)}",
         )
         for i, one in enumerate(points)
@@ -68,10 +74,11 @@ def censoring_section(
             values,
             floors=(label_majority_f, label_majority_f, majority_rate),
             axis_label="macro-F, or accuracy of the attacker",
-            alt=f"{before.name} and {after.name}: macro-F and the accuracy of a fresh attacker, with guessing as a tick.",
+            alt=f"{before.name} and {after.name}: macro-F, and the accuracy of a fresh attacker.",
         ),
         "The first two rows should stay to the right; the last should move to the tick, which is guessing.",
-        f"Attacker accuracy {number(before.attacker_accuracy)} before, {number(after.attacker_accuracy)} after; "
+        f"Attacker accuracy {number(before.attacker_accuracy)} before, "
+        f"{number(after.attacker_accuracy)} after; "
         f"guessing {number(majority_rate)}.",
         table,
         legend + [("guessing", "ink", "tick")],
@@ -120,10 +127,17 @@ def censoring_section(
         "Measured leakage, no guarantee: the attackers were trained afresh on the finished representation, "
         "and a better one may exist."
     )
-    return Section(title, f"{text} {note}".strip(), [overview, trade], [table], highlights, exact=True)
+    return Section(
+        title,
+        f"{text} {note}".strip(),
+        [overview, trade],
+        [_full_table(points, majority_rate, label_majority_f)],
+        highlights,
+        exact=True,
+    )
 
 
-def _table(points: Sequence[CensoringPoint], majority_rate: float, label_floor: float | None) -> Table:
+def _full_table(points: Sequence[CensoringPoint], majority_rate: float, label_floor: float | None) -> Table:
     heading = ["representation", "macro-F known", "macro-F unknown", "attacker, windows"]
     trials, errors = (
         any(p.trial_accuracy is not None for p in points),
@@ -131,12 +145,12 @@ def _table(points: Sequence[CensoringPoint], majority_rate: float, label_floor: 
     )
     attackers = any(p.attacker for p in points)
     heading += ["attacker, trials"] * trials + ["equal error rate"] * errors + ["worst attacker"] * attackers
-    rows = []
+    rows: list[list[object]] = []
     for p in points:
-        row = [p.name, p.macro_f_known, p.macro_f_unknown, p.attacker_accuracy]
+        row: list[object] = [p.name, p.macro_f_known, p.macro_f_unknown, p.attacker_accuracy]
         rows.append(
             row + [p.trial_accuracy] * trials + [p.equal_error_rate] * errors + [p.attacker] * attackers
         )
-    guessing = ["guessing", label_floor, label_floor, majority_rate]
+    guessing: list[object] = ["guessing", label_floor, label_floor, majority_rate]
     rows.append(guessing + [majority_rate] * trials + [0.5] * errors + [None] * attackers)
     return Table(heading, rows, "Usefulness and leakage")

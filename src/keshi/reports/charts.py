@@ -1,20 +1,27 @@
-"""Charts of plain numbers as inline SVG: histograms, a pair heat map, ranges between yardsticks, lines, trade-offs.
+"""Charts of plain numbers as inline SVG: histograms, pair heat maps, yardsticks, lines, trade-offs.
 
-Each function takes arrays and names and returns the text of one `<svg>`. Drawn small (a phone's width), so that text
-stays readable when a page puts them side by side. matplotlib is imported inside.
+Each function takes arrays and names and returns the text of one `<svg>`. Drawn small (a phone's width), so
+that text stays readable when a page puts them side by side. matplotlib is imported inside.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from keshi.reports.svg import DASHES, INK, MARKERS, SERIES, canvas, to_svg
 
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.axis import Axis
+    from matplotlib.ticker import MaxNLocator
+
+AFTER = ("made", "third", "fourth", "fifth", "sixth")  # colours of the releases after the first
 PANEL = (250, 150)  # pixels of one small multiple
-PLOT = 430  # width in pixels of a full figure: about a phone's
+PLOT = 360  # width in pixels of a full figure: a phone's, so that its text is not shrunk there
 
 
 def shortened(text: str, length: int) -> str:
@@ -45,7 +52,8 @@ def histogram(
 ) -> str:
     """Shares of one column: real as filled bars, synthetic as an outline; categories lie down, bins stand.
 
-    With `edges` (one more than bins) the last label is the missing cell, drawn apart on the right where it is not empty.
+    With `edges` (one more than bins) the last label is the missing cell, drawn apart on the right where it is
+    not empty.
     """
     if edges is None:
         return _category_bars(labels, real, made, alt=alt)
@@ -99,18 +107,18 @@ def _category_bars(labels: Sequence[str], real: Sequence[float], made: Sequence[
         return to_svg(figure, alt=alt)
 
 
-def _share_axis(axis: object) -> None:
-    axis.set_major_formatter(lambda value, _=None: f"{100 * value:.3g}%")  # type: ignore[attr-defined]
-    axis.set_major_locator(_few_ticks(4))  # type: ignore[attr-defined]
+def _share_axis(axis: Axis) -> None:
+    axis.set_major_formatter(lambda value, _: f"{100 * value:.3g}%")
+    axis.set_major_locator(_few_ticks(4))
 
 
-def _few_ticks(count: int):  # type: ignore[no-untyped-def]
+def _few_ticks(count: int) -> MaxNLocator:
     from matplotlib.ticker import MaxNLocator
 
     return MaxNLocator(count, min_n_ticks=2)
 
 
-def _plain_numbers(value: float, _: int | None = None) -> str:
+def _plain_numbers(value: float, _: float = 0) -> str:
     """Tick labels: 12k and 1.2M rather than 12000 and 1.2e6."""
     for size, letter in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
         if abs(value) >= size * (10 if letter == "k" else 1):
@@ -119,12 +127,12 @@ def _plain_numbers(value: float, _: int | None = None) -> str:
 
 
 def pair_heat_map(columns: Sequence[str], distances: np.ndarray, *, largest: float, alt: str) -> str:
-    """Lower triangle of a symmetric (d, d) matrix; the darker, the farther apart. The diagonal holds single columns.
+    """Lower triangle of a symmetric (d, d) matrix, single columns on the diagonal.
 
-    `largest` is the value of the darkest cell: the same for maps that stand beside each other.
+    `largest` is the value of the strongest colour: the same for maps that stand beside each other.
     """
     size = len(columns)
-    with canvas(PLOT, PLOT * 0.86) as figure:
+    with canvas(PLOT, PLOT * 0.9) as figure:
         axes = figure.add_subplot()
         shade = np.clip(np.asarray(distances) / (largest or 1.0), 0, 1)
         from matplotlib.patches import Rectangle
@@ -133,14 +141,20 @@ def pair_heat_map(columns: Sequence[str], distances: np.ndarray, *, largest: flo
             for j in range(i + 1):
                 alpha = max(0.02, float(shade[i, j]))
                 cell = Rectangle(
-                    (j - 0.46, i - 0.46), 0.92, 0.92, facecolor=INK["made"], alpha=alpha, linewidth=0
+                    (j - 0.46, i - 0.46),
+                    0.92,
+                    0.92,
+                    facecolor=INK["made"],
+                    alpha=alpha,
+                    linewidth=0,
+                    clip_on=False,
                 )
                 axes.add_patch(cell)
-        names = [shortened(name, 15) for name in columns]
+        names = [shortened(name, 14) for name in columns]
         step = max(1, math.ceil(size / 30))  # a wide table names every second or third column
-        axes.set_yticks(range(0, size, step), names[::step], fontsize=8.5)
+        axes.set_yticks(range(0, size, step), names[::step], fontsize=8)
         axes.set_xticks(
-            range(0, size, step), names[::step], rotation=50, ha="right", rotation_mode="anchor", fontsize=8.5
+            range(0, size, step), names[::step], rotation=50, ha="right", rotation_mode="anchor", fontsize=8
         )
         axes.set_xlim(-0.6, size - 0.4)
         axes.set_ylim(size - 0.4, -0.6)
@@ -177,12 +191,12 @@ def ranges_between_yardsticks(
             if floor is not None:
                 axes.plot(floor, row, "|", color=INK["muted"], markersize=13, markeredgewidth=2)
             if ceiling is not None:
-                style = {
+                ring: dict[str, Any] = {
                     "markerfacecolor": INK["paper"],
                     "markeredgecolor": INK["real"],
                     "markeredgewidth": 1.8,
                 }
-                axes.plot(ceiling, row, "D", markersize=7.5, **style)
+                axes.plot(ceiling, row, "D", markersize=7.5, **ring)
             if value is not None:
                 axes.plot(value, row, "o", color=INK["made"], markersize=8.5)
                 axes.annotate(
@@ -206,15 +220,24 @@ def lines(
     series: Sequence[Mapping[str, object]], *, x_label: str, y_label: str, alt: str, log_y: bool = False
 ) -> str:
     """Curves over a common axis, each {"name", "x", "y"}; told apart by colour and by dashes."""
-    with canvas(PLOT, 250) as figure:
+    with canvas(PLOT, 225) as figure:
         axes = figure.add_subplot()
         for index, one in enumerate(series):
             x, y = np.asarray(one["x"], dtype=float), np.asarray(one["y"], dtype=float)
             keep = _thinned(len(x))
-            style = {"color": INK[SERIES[index % len(SERIES)]], "linestyle": DASHES[index % len(DASHES)]}
+            style: dict[str, Any] = {
+                "color": INK[SERIES[index % len(SERIES)]],
+                "linestyle": DASHES[index % len(DASHES)],
+            }
             axes.plot(x[keep], y[keep], linewidth=1.7, marker="o" if len(x) == 1 else None, **style)
-        if log_y and all(np.nanmin(np.asarray(one["y"], dtype=float)) > 0 for one in series):
+        if log_y and all((np.asarray(one["y"], dtype=float) > 0).all() for one in series):
+            from matplotlib.ticker import LogLocator
+
             axes.set_yscale("log")
+            axes.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0), numticks=8))
+            axes.yaxis.set_major_formatter(
+                lambda value, _: f"{value:g}"
+            )  # 0.001, not mathematics in raw form
             axes.minorticks_off()
         else:
             axes.yaxis.set_major_locator(_few_ticks(5))
@@ -228,8 +251,16 @@ def lines(
 
 
 def _thinned(count: int, most: int = 300) -> np.ndarray:
-    """At most `most` evenly spread positions, the first and the last among them: a plot has no more pixels."""
+    """At most `most` evenly spread positions, first and last among them: a plot has no more pixels."""
     return np.unique(np.linspace(0, count - 1, min(count, most)).round().astype(int))
+
+
+def _mark(axes: Axes, x: float, y: float, index: int) -> None:
+    """The marker of the index-th release: a ring for "before", then a shape and a colour of its own."""
+    style: dict[str, Any] = {"markersize": 9, "zorder": 3, "color": INK[AFTER[(index - 1) % len(AFTER)]]}
+    if index == 0:
+        style |= {"color": INK["real"], "markerfacecolor": INK["paper"], "markeredgewidth": 1.9}
+    axes.plot(x, y, MARKERS[index % len(MARKERS)], **style)
 
 
 def trade_off(
@@ -247,16 +278,10 @@ def trade_off(
 
     The first point is the starting point ("before"): an arrow leads to the second where there are just two.
     """
-    with canvas(PLOT * 0.86, 285) as figure:
+    with canvas(PLOT * 0.9, 270) as figure:
         axes = figure.add_subplot()
         for index, (x, y) in enumerate(zip(leakage, usefulness, strict=True)):
-            colour = (
-                INK["real"]
-                if index == 0
-                else INK[("made", "third", "fourth", "fifth", "sixth")[(index - 1) % 5]]
-            )
-            filled = {"markerfacecolor": INK["paper"], "markeredgewidth": 1.9} if index == 0 else {}
-            axes.plot(x, y, MARKERS[index % len(MARKERS)], color=colour, markersize=9, zorder=3, **filled)
+            _mark(axes, x, y, index)
         if len(names) == 2:
             arrow = {"arrowstyle": "-|>", "color": INK["muted"], "shrinkA": 9, "shrinkB": 9, "linewidth": 1.2}
             axes.annotate("", (leakage[1], usefulness[1]), (leakage[0], usefulness[0]), arrowprops=arrow)
@@ -290,33 +315,26 @@ def changes(
     axis_label: str,
     alt: str,
 ) -> str:
-    """One row per measure, one marker per release; a tick where guessing stands. `points` is in order, first "before"."""
+    """One row per measure, a marker per release ("before" first), a tick where guessing stands."""
     with canvas(PLOT, 50 + 50 * len(rows)) as figure:
         axes = figure.add_subplot()
-        series = list(points.values())
-        for row in range(len(rows)):
-            here = [one[row] for one in series if one[row] is not None]
+        for row, floor in enumerate(floors):
+            here = [value for one in points.values() if (value := one[row]) is not None]
             if len(here) > 1:
                 axes.plot([min(here), max(here)], [row, row], color=INK["rule"], linewidth=4, zorder=1)
-            if floors[row] is not None:
-                axes.plot(floors[row], row, "|", color=INK["ink"], markersize=18, markeredgewidth=1.6)
-        for index, one in enumerate(series):
-            colour = (
-                INK["real"]
-                if index == 0
-                else INK[("made", "third", "fourth", "fifth", "sixth")[(index - 1) % 5]]
-            )
-            filled = {"markerfacecolor": INK["paper"], "markeredgewidth": 1.9} if index == 0 else {}
-            marker = MARKERS[index % len(MARKERS)]
+            if floor is not None:
+                axes.plot(floor, row, "|", color=INK["ink"], markersize=18, markeredgewidth=1.6)
+        for index, one in enumerate(points.values()):
             for row, value in enumerate(one):
-                if value is None:
-                    continue
-                axes.plot(value, row, marker, color=colour, markersize=9, zorder=3, **filled)
-                if index < 2:  # before below the marker, after above it: the two may lie close together
-                    place = (0, -8 if index == 0 else 8)
-                    align = {"ha": "center", "va": "top" if index == 0 else "bottom", "fontsize": 9}
-                    axes.annotate(number(value), (value, row), place, textcoords="offset points", **align)
-        axes.set_yticks(range(len(rows)), [shortened(row, 26) for row in rows])
+                if value is not None:
+                    _mark(axes, value, row, index)
+                if value is not None and index < 2:
+                    # before below the marker, after above it: the two may lie close together
+                    place, side = ((0, -8), "top") if index == 0 else ((0, 8), "bottom")
+                    axes.annotate(
+                        number(value), (value, row), place, textcoords="offset points", ha="center", va=side
+                    )
+        axes.set_yticks(range(len(rows)), [shortened(row, 24) for row in rows])
         axes.set_ylim(len(rows) - 0.5, -0.7)
         axes.set_xlim(-0.02, 1.02)
         axes.set_xlabel(axis_label)

@@ -1,7 +1,7 @@
 """A report: plain sections, figures and tables, written as one self-contained HTML file and as JSON.
 
-Draws results that others measured; imports nothing that makes releases. A report for the owner (`private`) carries the
-stamp on every page; a public one refuses sections that hold exact statistics of the data.
+Draws results that others measured; imports nothing that makes releases. A report for the owner (`private`)
+carries the stamp on every page; a public one refuses sections that hold exact statistics of the data.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from keshi._validate import one_of
+from keshi.artifacts.atomic import write_atomically
 
 STAMP = "contains exact statistics of the data; do not publish"
 FORMAT = "keshi-report-1"
@@ -45,8 +46,8 @@ class Figure:
     """One or several panels under one caption, with the numbers behind them.
 
     `alt` says in words what the picture shows. `table` is folded away under the figure. `legend` lists
-    (name, colour, kind) with a colour of `svg.INK` and a kind of "bar", "outline", "dot", "ring", "diamond", "tick",
-    or "line0" to "line5"; `scale` is (colour, text at 0, text at the darkest) of a heat map.
+    (name, colour, kind) with a colour of `svg.INK` and a kind of "bar", "outline", "dot", "ring", "diamond",
+    "tick", or "line0" to "line5"; `scale` is (colour, text at 0, text at the strongest) of a heat map.
     """
 
     svg: str | Sequence[Panel]
@@ -66,8 +67,8 @@ class Figure:
 class Section:
     """A heading, a sentence or two, key figures, figures and tables.
 
-    `highlights` are (value, what it is, compared with what); `exact` says that something here was computed from the
-    records themselves, outside any privacy budget.
+    `highlights` are (value, what it is, compared with what); `exact` says that something here was computed
+    from the records themselves, outside any privacy budget.
     """
 
     title: str
@@ -80,7 +81,7 @@ class Section:
 
 @dataclass(frozen=True)
 class Report:
-    """One page. `statement` is the promise, `not_protected` what it does not cover: both stand on the first screen."""
+    """One page. `statement` (the promise) and `not_protected` (its limits) stand on the first screen."""
 
     title: str
     audience: str = "private"
@@ -95,7 +96,7 @@ class Report:
         exact = [section.title for section in self.sections if section.exact]
         if self.audience == "public" and exact:
             raise ValueError(
-                f"a public report cannot hold exact statistics of the data, but these sections do: {', '.join(exact)}. "
+                f"a public report cannot hold exact statistics of the data; these do: {', '.join(exact)}. "
                 'Write them into a report with audience="private", or leave them out.'
             )
 
@@ -110,7 +111,7 @@ def report_html(report: Report) -> str:
 
     environment = Environment(
         loader=PackageLoader("keshi.reports"),
-        autoescape=True,  # names and categories come from anywhere; only the SVG of `charts` is passed through
+        autoescape=True,  # names and categories come from anywhere; only the SVG of `charts` is trusted
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
@@ -140,10 +141,12 @@ def _is_number(value: Any) -> bool:
 
 
 def report_json(report: Report) -> dict[str, Any]:
-    """The same figures as plain JSON: texts, tables and the numbers behind each picture, without the pictures."""
+    """The same figures as plain JSON: texts, tables and the numbers behind each picture."""
 
     def table(one: Table | None) -> dict[str, Any] | None:
-        return one and {
+        if one is None:
+            return None
+        return {
             "caption": one.caption,
             "columns": list(one.columns),
             "rows": [list(r) for r in one.rows],
@@ -183,7 +186,7 @@ def plain(value: Any) -> Any:
         return {str(key): plain(one) for key, one in value.items()}
     if isinstance(value, np.ndarray):
         return plain(value.tolist())
-    if isinstance(value, (list, tuple)):
+    if isinstance(value, (list, tuple, range)):
         return [plain(one) for one in value]
     if isinstance(value, np.generic):
         return plain(value.item())
@@ -200,37 +203,25 @@ def write_report(
     """Write the page, and its figures as JSON; each file appears whole or not at all.
 
     Raises:
-        ValueError: a private report would be written into a folder named `release`, or the page is above 2 MB.
+        ValueError: a private report would be written into a folder named `release`, or the page is above 2
+            MB.
     """
     page = report_html(report).encode()
     if len(page) > LARGEST_HTML:
         raise ValueError(
-            f"the report has {len(page):,} bytes, at most {LARGEST_HTML:,} are allowed. Show fewer figures a section."
+            f"the report has {len(page):,} bytes, at most {LARGEST_HTML:,} are allowed. Show fewer figures."
         )
     targets: list[tuple[Path, bytes]] = [(Path(html_path), page)]
     if json_path is not None:
         text = json.dumps(plain(report_json(report)), ensure_ascii=False, indent=1, allow_nan=False)
         targets.append((Path(json_path), text.encode()))
     for path, _ in targets:
-        if report.audience == "private" and "release" in path.absolute().parent.parts:
+        if report.audience == "private" and path.absolute().parent.name == "release":
             raise ValueError(
-                f"{path} lies in a folder named release, but this report {STAMP}. Write it into private/ instead."
+                f"{path} lies in release/, but this report {STAMP}. Write it into private/ instead."
             )
     for path, content in targets:
-        write_whole(path, content)
-
-
-def write_whole(path: Path, content: bytes) -> None:
-    """Write under a temporary name, flush to the disk, rename."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    try:
-        with open(temporary, "wb") as stream:
-            stream.write(content)
-            stream.flush()
-            os.fsync(stream.fileno())
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+        write_atomically(path, content)
 
 
 def with_sections(report: Report, *sections: Section) -> Report:

@@ -1,7 +1,7 @@
-"""Ready-made sections of a report on a synthetic table: margins, pairs, usefulness; and curves, costs and settings.
+"""Ready-made sections of a report: margins, pairs, usefulness, learning curves, cost and settings.
 
-Each takes results of `keshi.auditing` (or plain numbers) and returns a Section. The yardsticks stand beside every figure:
-a real hold-out as the best that is possible, independent columns as the cheapest.
+Each takes results of `keshi.auditing` (or plain numbers) and returns a Section. The yardsticks stand beside
+every figure: a real hold-out as the best that is possible, independent columns as the cheapest.
 """
 
 from __future__ import annotations
@@ -28,11 +28,11 @@ def marginals_section(result: Fidelity) -> Section:
     ordered = sorted(result.histograms, key=lambda one: -one.distance)
     panels = []
     for one in ordered[:MOST_HISTOGRAMS]:
-        alt = f"Shares of {one.column}, real against synthetic; total variation distance {number(one.distance)}."
+        alt = f"Shares of {one.column}, real against synthetic; distance {number(one.distance)}."
         svg = charts.histogram(one.labels, one.reference, one.synthetic, edges=one.edges, alt=alt)
         panels.append(Panel(svg, f"{one.column} · {number(one.distance)}"))
     left_out = len(ordered) - len(panels)
-    caption = "Each column by itself, the farthest apart first; beside the name its total variation distance (0 equal, 1 disjoint)."
+    caption = "The farthest apart first; beside the name the total variation distance (0 equal, 1 disjoint)."
     if left_out:
         caption += f" {left_out} closer columns are in the table only."
     quantile = result.quantile.one_way
@@ -94,7 +94,7 @@ def pairs_section(
         kept = sorted(worst.tolist())
     names = [columns[i] for i in kept]
     maps = [("synthetic", result)] + ([("independent columns", independent)] if independent else [])
-    largest, is_cut = _darkest([one.equal_width.pairs[np.ix_(kept, kept)] for _, one in maps])
+    largest, is_cut = _strongest_shade([one.equal_width.pairs[np.ix_(kept, kept)] for _, one in maps])
     panels = [
         Panel(
             charts.pair_heat_map(
@@ -107,9 +107,7 @@ def pairs_section(
         )
         for name, one in maps
     ]
-    caption = (
-        "Total variation distance of every pair of columns, 20 equal-width bins; darker is farther apart."
-    )
+    caption = "Total variation distance of each pair of columns; the stronger the colour, the farther apart."
     if len(names) < len(columns):
         caption += f" The {len(names)} columns that are farthest apart, of {len(columns)}."
     figure = Figure(
@@ -139,19 +137,19 @@ def pairs_section(
         (number(result.range_query_error), "mean error of a 3-way range query", "share of rows"),
     ]
     text = (
-        "A pair is kept well where its square is pale. Independent columns keep every margin and no relation: "
-        "what is as dark as theirs has been lost."
+        "A pair is kept well where its square is faint. Independent columns keep every margin and no "
+        "relation: what is as strong as theirs has been lost."
         if independent
-        else "A pair is kept well where its square is pale."
+        else "A pair is kept well where its square is faint."
     )
     return Section("Columns in pairs", text, [figure], tables, highlights, exact=True)
 
 
-def _darkest(matrices: Sequence[np.ndarray]) -> tuple[float, bool]:
-    """Value of the darkest shade, and whether some squares lie above it.
+def _strongest_shade(matrices: Sequence[np.ndarray]) -> tuple[float, bool]:
+    """Value of the strongest shade, and whether some squares lie above it.
 
-    The yardstick has a few pairs that are far apart by construction (a code and its text, say); scaled to them, every
-    other square would be white.
+    The yardstick has a few pairs that are far apart by construction (a code and its text, say); scaled to
+    them, every other square would be empty.
     """
     largest = max(float(matrices[0].max()), *(float(np.quantile(one, 0.95)) for one in matrices), 1e-12)
     return largest, any(float(one.max()) > largest for one in matrices)
@@ -188,7 +186,7 @@ def _pair_table(result: Fidelity, independent: Fidelity | None) -> Table:
 def utility_section(
     result: Utility, *, ceiling: Utility | None = None, floor: Utility | None = None
 ) -> Section:
-    """Train on synthetic, test on real: between training on real rows (ceiling) and on independent columns (floor)."""
+    """Train on synthetic, test on real, between real rows (ceiling) and independent columns (floor)."""
     names = [score.classifier for score in result.scores]
 
     def areas(one: Utility | None) -> list[float | None]:
@@ -297,8 +295,8 @@ def learning_curves_section(
     rows = []
     for one in curves:
         x, y = np.asarray(one["x"], dtype=float), np.asarray(one["y"], dtype=float)
-        for place in np.unique(np.linspace(0, len(x) - 1, min(len(x), 12)).round().astype(int)):
-            rows.append((one["name"], float(x[place]), float(y[place])))
+        places = np.unique(np.linspace(0, len(x) - 1, min(len(x), 12)).round().astype(int))
+        rows += [(one["name"], _whole(float(x[place])), float(y[place])) for place in places]
     legend = [
         (str(one["name"]), charts.SERIES[i % len(charts.SERIES)], f"line{i % len(charts.DASHES)}")
         for i, one in enumerate(curves)
@@ -314,6 +312,10 @@ def learning_curves_section(
         data={"curves": [dict(one) for one in curves]},
     )
     return Section(title, text, [figure], exact=exact)
+
+
+def _whole(value: float) -> float | int:
+    return int(value) if value.is_integer() else value  # steps and epochs print without decimals
 
 
 def _named(curves: Sequence[Mapping[str, Any]]) -> str:

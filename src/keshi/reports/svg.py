@@ -1,7 +1,7 @@
 """matplotlib figures as small inline SVG that follows the page: its colours, its font, light and dark.
 
-Charts are drawn in the sentinel colours of INK; here each becomes a CSS variable, so the page decides what it looks
-like. Ids get a prefix of their own, because several figures share one page. Text stays text.
+Charts are drawn in the sentinel colours of INK; here each becomes a CSS variable, so the page decides what it
+looks like. Ids get a prefix of their own, because several figures share one page. Text stays text.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import re
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure as Canvas
@@ -45,7 +45,7 @@ FONT_POINTS = 9.0
 
 _numbering = itertools.count(1)
 
-RC = {
+RC: dict[Any, Any] = {
     "svg.fonttype": "none",  # text stays text: small, searchable, in the page's font
     "svg.hashsalt": "keshi",
     "text.parse_math": False,  # a category named "$5-$6" is no formula
@@ -84,7 +84,7 @@ def canvas(width: float, height: float) -> Iterator[Canvas]:
 
 
 def to_svg(figure: Canvas, *, alt: str) -> str:
-    """The figure as one `<svg>` element with `alt` as its accessible name; no namespace, no outside reference."""
+    """The figure as one `<svg>` element with `alt` as its accessible name; no outside reference."""
     stream = io.StringIO()
     with warnings.catch_warnings():
         warnings.simplefilter(
@@ -99,10 +99,11 @@ def compact(svg: str, *, alt: str, prefix: str) -> str:
     """Shorten matplotlib's SVG, give it the page's colours and unique ids."""
     svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
     svg = re.sub(r"<!--.*?-->", "", svg, flags=re.DOTALL)
+    svg = re.sub(r"<style.*?</style>", "", svg, flags=re.DOTALL)  # its rules are for *, the whole page
     used = set(re.findall(r"url\(#([^)]+)\)", svg)) | set(re.findall(r'href="#([^"]+)"', svg))
     svg = re.sub(r"<[^>]+>", lambda tag: _compact_tag(tag[0], used, prefix), svg)
     svg = re.sub(r">\s+<", "><", svg)
-    svg = re.sub(r"<g></g>", "", svg)
+    svg = re.sub(r"<g></g>|<defs></defs>|<defs/>", "", svg)
     opening = svg[: svg.index(">") + 1]
     box = re.search(r'viewBox="([^"]+)"', opening)
     width = box[1].split()[2] if box else "400"
@@ -120,6 +121,7 @@ def _compact_tag(tag: str, used: set[str], prefix: str) -> str:
     tag = re.sub(r"(?<!opacity: )-?\b\d+\.\d{2,}", lambda m: f"{float(m[0]):.1f}".removesuffix(".0"), tag)
     for name, colour in INK.items():
         tag = tag.replace(colour, f"var(--{name})")
-    tag = re.sub(r"font: ([\d.]+)px[^;\"]*", r"font-size:\1px", tag)
+    tag = re.sub(r"font-family:[^;\"]*;?\s*", "", tag)  # the page's own font
+    tag = re.sub(r"font: ([\d.]+px)[^;\"]*", r"font-size: \1", tag)  # as some versions of matplotlib write it
     tag = tag.replace("stroke-linejoin: miter", "").replace("; ", ";").replace(": ", ":")
     return re.sub(r"\s*\n\s*", " ", tag)

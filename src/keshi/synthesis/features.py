@@ -26,7 +26,7 @@ from keshi.records.encoded import EncodedBatch
 AMPLITUDE = 2**14  # grid steps in a feature of size 1; a record's feature is rounded to 1/16384
 # Weight of one unit of privacy. A record of a subject with m kept records weighs WEIGHT // m, so no subject weighs
 # more than WEIGHT. It also makes the grid of the noise that much finer than the grid of the features.
-WEIGHT = 2**16
+WEIGHT = 2**20
 
 
 class Features(ABC):

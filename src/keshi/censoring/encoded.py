@@ -1,0 +1,164 @@
+"""CensoredEncoder: the frozen result, which is all that may be released of a training run.
+
+It holds weights, scaling and label names; no adversary, no subject, no count of people or windows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from keshi.artifacts import store
+from keshi.censoring.encoders import ConvEncoder, LabelHead, encode_in_batches
+from keshi.errors import ArtifactError, DomainError, RecordsError
+from keshi.records.windows import Standardizer
+
+KIND = "censored-encoder"
+WEIGHTS_FILE = "encoder.safetensors"
+NO_GUARANTEE = (
+    "No worst-case guarantee: a censored encoder is judged only by the leakage measured with freshly trained "
+    "attackers; a stronger attacker may learn more, and the weights themselves carry no privacy guarantee."
+)
+
+
+@dataclass(frozen=True, eq=False)
+class CensoredEncoder:
+    """Windows -> z -> label, frozen.
+
+    Attributes:
+        weights: name -> array, of the encoder ("encoder.") and the label head ("head.").
+        scaler: the per-channel scaling that comes first.
+        labels: what the logits stand for, in order.
+        channels, length: of the windows it takes.
+        settings: how it was made (method, strength, preset, ...); JSON values only.
+    """
+
+    weights: Mapping[str, np.ndarray]
+    scaler: Standardizer
+    labels: tuple
+    channels: int
+    length: int
+    settings: Mapping[str, Any]
+
+    @classmethod
+    def of(
+        cls,
+        encoder: nn.Module,
+        head: nn.Module,
+        *,
+        scaler: Standardizer,
+        labels: tuple,
+        channels: int,
+        length: int,
+        settings: Mapping[str, Any],
+    ) -> CensoredEncoder:
+        """A frozen copy of two networks as they are now."""
+        weights = {
+            f"{part}.{name}": value.detach().numpy().copy()
+            for part, module in (("encoder", encoder), ("head", head))
+            for name, value in module.state_dict().items()
+        }
+        return cls(weights, scaler, labels, channels, length, dict(settings))
+
+    @property
+    def features(self) -> int:
+        """Width of z."""
+        return self.weights["head.linear.weight"].shape[1]
+
+    def transform(self, x: np.ndarray) -> np.ndarray:
+        """Windows x (n, channels, length) in their own units -> z (n, features) float32."""
+        encoder, _ = self._networks
+        return encode_in_batches(encoder, self._scaled(x)).numpy()
+
+    def predict_proba(self, x: np.ndarray) -> np.ndarray:
+        """Probability of every label (n, labels), in the order of `labels`."""
+        encoder, head = self._networks
+        with torch.no_grad():
+            return torch.softmax(head(encode_in_batches(encoder, self._scaled(x))), dim=1).numpy()
+
+    def predict(self, x: np.ndarray) -> np.ndarray:
+        """The most probable label of every window (n,)."""
+        return np.array(self.labels)[self.predict_proba(x).argmax(axis=1)]
+
+    def save(self, path: str | Path, *, files: Mapping[str, bytes] | None = None) -> None:
+        """Write a folder of kind "censored-encoder"; `files` are further files to keep beside the weights."""
+        arrays = dict(self.weights)
+        arrays["scaler.mean"], arrays["scaler.std"] = self.scaler.mean, self.scaler.std
+        store.save(
+            path,
+            kind=KIND,
+            settings={
+                "labels": list(self.labels),
+                "channels": self.channels,
+                "length": self.length,
+                "guarantee": NO_GUARANTEE,
+                "training": dict(self.settings),
+            },
+            files={WEIGHTS_FILE: store.tensors_to_bytes(arrays), **(files or {})},
+        )
+
+    @classmethod
+    def load(cls, path: str | Path) -> CensoredEncoder:
+        """Read what `save` wrote.
+
+        Raises:
+            ArtifactError: the folder is not a censored encoder, or its weights do not fit its settings.
+        """
+        artifact = store.load(path, kind=KIND)
+        try:
+            settings = artifact.settings
+            arrays = store.tensors_from_bytes(artifact.files[WEIGHTS_FILE], source=f"{path}: {WEIGHTS_FILE}")
+            scaler = Standardizer(arrays.pop("scaler.mean"), arrays.pop("scaler.std"))
+            loaded = cls(
+                weights=arrays,
+                scaler=scaler,
+                labels=tuple(settings["labels"]),
+                channels=int(settings["channels"]),
+                length=int(settings["length"]),
+                settings=dict(settings["training"]),
+            )
+            _ = loaded._networks  # refuse weights that do not fit now, not at the first use
+        except (KeyError, TypeError, ValueError, RuntimeError) as error:
+            if isinstance(error, ArtifactError):
+                raise
+            raise ArtifactError(
+                f"{path} is no complete censored encoder ({type(error).__name__}: {error}). Save it again."
+            ) from error
+        return loaded
+
+    @cached_property
+    def _networks(self) -> tuple[ConvEncoder, LabelHead]:
+        unused = torch.Generator().manual_seed(0)  # every weight is replaced below
+        encoder = ConvEncoder(self.channels, self.length, features=self.features, generator=unused)
+        head = LabelHead(self.features, len(self.labels), generator=unused)
+        load_weights(self, encoder, head)
+        return encoder.eval().requires_grad_(False), head.eval().requires_grad_(False)
+
+    def _scaled(self, x: np.ndarray) -> torch.Tensor:
+        x = np.asarray(x)
+        if x.shape[1:] != (self.channels, self.length):
+            raise DomainError(
+                f"this encoder takes windows (n, {self.channels} channels, {self.length} samples), got an "
+                f"array of shape {x.shape}."
+            )
+        if not np.isfinite(x).all():
+            raise RecordsError("x has missing or infinite values; fill or drop those windows first.")
+        return torch.from_numpy(np.ascontiguousarray(self.scaler.apply(x)))
+
+
+def load_weights(source: CensoredEncoder, encoder: nn.Module, head: nn.Module) -> None:
+    """Copy the weights of a frozen encoder into two networks of the same sizes."""
+    for part, module in (("encoder.", encoder), ("head.", head)):
+        state = {
+            name.removeprefix(part): torch.from_numpy(np.array(value))
+            for name, value in source.weights.items()
+            if name.startswith(part)
+        }
+        module.load_state_dict(state)

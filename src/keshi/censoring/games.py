@@ -1,0 +1,216 @@
+"""The two-player games: which adversary is trained in step 1, and what step 2 asks of the encoder.
+
+Every method of the paper is one game; the alternating loop (training.py) plays any of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import Protocol
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from keshi._validate import one_of
+from keshi.censoring.adversaries import SimilarityDiscriminator, SubjectClassifier
+from keshi.censoring.objectives import (
+    BALANCED_PAIR_ENTROPY,
+    adversarial_subject_loss,
+    entropy,
+    label_loss,
+    label_loss_of_pairs,
+    learned_similarity,
+    similarity_confusion,
+    similarity_loss,
+    subject_loss,
+)
+from keshi.censoring.pairs import PairSampler
+
+
+@dataclass(frozen=True, eq=False)
+class TrainingSet:
+    """Scaled windows x (n, channels, length) float32; label and subject (n,) as codes from 0."""
+
+    x: Tensor
+    label: Tensor
+    subject: Tensor
+
+    def __len__(self) -> int:
+        return len(self.x)
+
+
+@dataclass(frozen=True, eq=False)
+class EncoderLosses:
+    """Step 2 on one batch: the label's loss, the adversarial term, and how the frozen adversary did."""
+
+    label: Tensor
+    adversarial: Tensor  # without its strength; a zero where the strength is 0
+    adversary: Tensor  # the adversary's own loss in nats, for the health monitor only
+
+
+class Game(Protocol):
+    """What the alternating loop needs to know of a method."""
+
+    adversary: nn.Module
+    uninformed: float  # loss in nats of an adversary that knows only base rates
+    notes: tuple[str, ...]  # what the user should know, such as pair cells that are empty
+
+    def adversary_loss(self, z: Tensor, count: int, rng: np.random.Generator) -> Tensor:
+        """Step 1: the adversary's loss on `count` samples of the cached features z (n, features)."""
+
+    def encoder_losses(
+        self, encoder: nn.Module, head: nn.Module, count: int, rng: np.random.Generator, *, adversarial: bool
+    ) -> EncoderLosses:
+        """Step 2: the losses of encoder and head on `count` samples; no adversary where not `adversarial`."""
+
+
+class SubjectGame:
+    """AFL: the adversary names the person; eq. 1."""
+
+    def __init__(
+        self,
+        data: TrainingSet,
+        features: int,
+        *,
+        generator: torch.Generator,
+        hidden: tuple[int, ...] = (800, 200),
+        target: str = "flip",
+    ) -> None:
+        one_of("target", target, ("flip", "prior"))
+        counts = torch.bincount(data.subject)
+        self.data = data
+        self.target = target
+        self.prior = counts / counts.sum()
+        self.uninformed = entropy(counts)
+        self.notes: tuple[str, ...] = ()
+        self.adversary: nn.Module = SubjectClassifier(
+            features, len(counts), hidden=hidden, generator=generator
+        )
+
+    def adversary_loss(self, z: Tensor, count: int, rng: np.random.Generator) -> Tensor:
+        rows = torch.from_numpy(rng.integers(len(self.data), size=count))
+        return subject_loss(self.adversary(z[rows]), self.data.subject[rows])
+
+    def encoder_losses(
+        self, encoder: nn.Module, head: nn.Module, count: int, rng: np.random.Generator, *, adversarial: bool
+    ) -> EncoderLosses:
+        rows = torch.from_numpy(rng.integers(len(self.data), size=count))
+        z = encoder(self.data.x[rows])
+        label = label_loss(head(z), self.data.label[rows])
+        if not adversarial:
+            return EncoderLosses(label, torch.zeros(()), torch.zeros(()))
+        logits, subjects = self.adversary(z), self.data.subject[rows]
+        term = adversarial_subject_loss(logits, subjects, target=self.target, prior=self.prior)
+        return EncoderLosses(label, term, F.cross_entropy(logits.detach(), subjects))
+
+
+class PairGame:
+    """SCT and LSM: the adversary says whether two windows come from the same person; eq. 2 to 5.
+
+    Args:
+        learned: False for SCT (eq. 3 on all pairs), True for LSM (eq. 5 on Gnp and Gnn only).
+        pairs: how pairs are drawn in step 1 and, for SCT, in step 2: a name in pairs.PAIR_MODES.
+        target: SCT only: "flip" (eq. 3) or "prior" (q = 1/2).
+        reduction: L_y of a pair is the "sum" over both members (eq. 4) or their "mean".
+    """
+
+    def __init__(
+        self,
+        data: TrainingSet,
+        features: int,
+        *,
+        generator: torch.Generator,
+        learned: bool = False,
+        pairs: str = "balanced",
+        target: str = "flip",
+        reduction: str = "sum",
+    ) -> None:
+        one_of("target", target, ("flip", "prior"))
+        if learned and target != "flip":
+            raise ValueError(
+                "target='prior' is for afl-mlp, afl-dnn and sct; lsm has no flipped labels to replace."
+            )
+        labels, subjects = data.label.numpy(), data.subject.numpy()
+        self.data = data
+        self.learned = learned
+        self.target = target
+        self.reduction = reduction
+        self._step1 = PairSampler(labels, subjects, mode=pairs)
+        self._step2 = PairSampler(labels, subjects, mode="learned") if learned else self._step1
+        self.uninformed = _pair_entropy(self._step1, subjects)
+        empty = sorted({*self._step1.empty, *self._step2.empty})
+        self.notes: tuple[str, ...] = (
+            (f"no pairs in {', '.join(empty)}; the other sets were drawn more often",) if empty else ()
+        )
+        self.adversary: nn.Module = SimilarityDiscriminator(features, generator=generator)
+
+    def adversary_loss(self, z: Tensor, count: int, rng: np.random.Generator) -> Tensor:
+        pairs = self._step1.draw(count, rng)
+        logits = self.adversary(z[torch.from_numpy(pairs.first)], z[torch.from_numpy(pairs.second)])
+        return similarity_loss(logits, torch.from_numpy(pairs.same_subject).to(z.dtype))
+
+    def encoder_losses(
+        self, encoder: nn.Module, head: nn.Module, count: int, rng: np.random.Generator, *, adversarial: bool
+    ) -> EncoderLosses:
+        pairs = self._step2.draw(count, rng)
+        rows = torch.from_numpy(np.concatenate([pairs.first, pairs.second]))
+        z = encoder(self.data.x[rows])  # both members in one pass
+        logits, labels = head(z), self.data.label[rows]
+        label = label_loss_of_pairs(
+            logits[:count], logits[count:], labels[:count], labels[count:], reduction=self.reduction
+        )
+        if not adversarial:
+            return EncoderLosses(label, torch.zeros(()), torch.zeros(()))
+        same_person = self.adversary(z[:count], z[count:])
+        same = torch.from_numpy(pairs.same_subject).to(z.dtype)
+        if self.learned:
+            same_label = torch.from_numpy(pairs.same_label)
+            term = learned_similarity(same_person[same_label], same_person[~same_label])
+        else:
+            term = similarity_confusion(same_person, same, target=self.target)
+        return EncoderLosses(label, term, similarity_loss(same_person.detach(), same))
+
+
+def _pair_entropy(sampler: PairSampler, subjects: np.ndarray) -> float:
+    """Loss in nats of a Dsim that knows only how often pairs are of the same person."""
+    if sampler.mode == "natural":
+        same = float(((np.bincount(subjects) / len(subjects)) ** 2).sum())
+    else:
+        same = sum(share for name, share in sampler.shares.items() if name[0] == "p")
+    if same == 0.5:
+        return BALANCED_PAIR_ENTROPY
+    return entropy(torch.tensor([same, 1 - same]))
+
+
+GAMES: dict[str, Callable[..., SubjectGame | PairGame] | None] = {
+    "cnn": None,  # no adversary: the plain network, the paper's first baseline
+    "afl-mlp": partial(SubjectGame, hidden=(800,)),
+    "afl-dnn": partial(SubjectGame, hidden=(800, 200)),
+    "sct": partial(PairGame, learned=False),
+    "lsm": partial(PairGame, learned=True),
+}
+OPTIONS = {
+    "cnn": (),
+    "afl-mlp": ("target",),
+    "afl-dnn": ("target",),
+    "sct": ("pairs", "target", "reduction"),
+    "lsm": ("pairs", "reduction"),
+}
+ALIASES = {"scl": "sct"}  # the paper uses both names
+
+
+def refuse_foreign_options(method: str, options: Mapping[str, object]) -> None:
+    """Raise where an option does not belong to the method, before anything is trained."""
+    foreign = sorted(set(options) - set(OPTIONS[method]))
+    if foreign:
+        takes = ", ".join(OPTIONS[method]) or "no options"
+        raise ValueError(f"method {method} takes {takes}; got {', '.join(foreign)}. Leave it out.")
+
+
+def method_name(method: str) -> str:
+    """The one name of a method, or ValueError with the list of names."""
+    return one_of("method", ALIASES.get(method, method), tuple(GAMES))

@@ -1,0 +1,317 @@
+"""The alternating loop: step 1 trains the adversary on a frozen encoder, step 2 the encoder against it.
+
+Iwasawa et al. (JSAI 2018): pre-training for the label, then 30 rounds of 200,000 samples a step, batches of
+100, RMSprop 2.5e-5 for both players. The text says that E stays updated in step 1, against its own sentence;
+here E is frozen there, so its features are computed once a round.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from keshi._validate import positive, positive_integer
+from keshi.censoring.encoders import encode_in_batches
+from keshi.censoring.games import Game, TrainingSet
+from keshi.censoring.objectives import label_loss
+
+# An adversary this many times worse than one that knows nothing is being fooled, not blinded: with eq. 1 its
+# loss then grows without end, while the label is lost and a fresh attacker still succeeds.
+FOOLED_BEYOND = 3.0
+FOOLED_MEMORY = 0.9  # of the running mean over batches: one odd batch must not end a step
+# Below this share of its uninformed loss gained, an adversary has learned nothing an encoder could unlearn.
+WEAK_EDGE = 0.02
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """How long and how fast to train. `iterations` is per step; batches of pairs count pairs."""
+
+    pretrain_epochs: int = 15  # not given; by then the loss on USC-HAD falls by under 2 % an epoch
+    pretrain_rate: float = 1e-4  # Adam
+    rounds: int = 30
+    iterations: int = 2000  # 200,000 samples in batches of 100
+    batch_size: int = 100
+    encoder_rate: float = 2.5e-5  # RMSprop
+    adversary_rate: float = 2.5e-5  # RMSprop
+    dropout: float = 0.2  # not given in the paper
+
+    def __post_init__(self) -> None:
+        for name in ("pretrain_epochs", "iterations", "batch_size"):
+            positive_integer(name, getattr(self, name))
+        for name in ("pretrain_rate", "encoder_rate", "adversary_rate"):
+            positive(name, getattr(self, name))
+
+
+SCHEDULES = {
+    "paper": Schedule(),
+    # A few minutes instead of hours: larger steps, far fewer of them. For trying out, not for conclusions.
+    "quick": Schedule(
+        pretrain_epochs=5,
+        pretrain_rate=1e-3,
+        rounds=5,
+        iterations=200,
+        encoder_rate=1e-4,
+        adversary_rate=1e-3,
+    ),
+}
+
+
+@dataclass(frozen=True)
+class RoundRecord:
+    """One round of the learning curve; losses in nats, means over the step (adversary: its last tenth)."""
+
+    round: int
+    label_loss: float
+    adversarial_loss: float
+    adversary_loss: float  # at the end of step 1; a diagnostic of training, never a measure of privacy
+    adversary_uninformed: float  # the same loss of an adversary that knows base rates only
+    encoder_iterations: int  # of step 2; fewer than planned where the guard ended it
+    seconds: float
+    measures: dict[str, float] = field(default_factory=dict)  # whatever on_round measured
+
+
+@dataclass(frozen=True)
+class TrainingOutcome:
+    """The learning curve, what the user should be warned of, and whether the last rounds were undone."""
+
+    curve: tuple[RoundRecord, ...]
+    warnings: tuple[str, ...]
+    diverged: bool
+
+
+class TrainingStreams:
+    """Independent random streams of one seed, so that leaving a part out does not shift the others."""
+
+    NAMES = ("weights", "adversary", "dropout", "pretraining", "step1", "step2")
+
+    def __init__(self, seed: int) -> None:
+        self._seeds = dict(zip(self.NAMES, np.random.SeedSequence(seed).spawn(len(self.NAMES)), strict=True))
+
+    def seed(self, name: str) -> int:
+        """The seed a torch generator of this stream begins with."""
+        return int(self._seeds[name].generate_state(1, np.uint64)[0] >> 1)  # torch takes 63 bits
+
+    def torch(self, name: str) -> torch.Generator:
+        """A fresh torch generator at the beginning of the stream."""
+        return torch.Generator().manual_seed(self.seed(name))
+
+    def numpy(self, name: str) -> np.random.Generator:
+        """A fresh numpy generator at the beginning of the stream."""
+        return np.random.default_rng(self._seeds[name])
+
+
+@contextmanager
+def use_threads(threads: int) -> Iterator[None]:
+    """Run with a stated number of torch threads, then restore: sums of floats depend on it."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(positive_integer("threads", threads))
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def pretrain(
+    encoder: nn.Module,
+    head: nn.Module,
+    data: TrainingSet,
+    *,
+    schedule: Schedule,
+    rng: np.random.Generator,
+    progress: Callable[[str], None] | None = None,
+) -> list[float]:
+    """Train encoder and head for the label alone (Adam); returns the mean loss of every epoch, in nats."""
+    optimizer = torch.optim.Adam([*encoder.parameters(), *head.parameters()], lr=schedule.pretrain_rate)
+    encoder.train()
+    losses = []
+    for epoch in range(schedule.pretrain_epochs):
+        order = torch.from_numpy(rng.permutation(len(data)))
+        total = 0.0
+        for rows in order.split(schedule.batch_size):
+            loss = label_loss(head(encoder(data.x[rows])), data.label[rows])
+            optimizer.zero_grad(set_to_none=True)
+            loss.backward()
+            optimizer.step()
+            total += float(loss.detach()) * len(rows)
+        losses.append(total / len(data))
+        if progress:
+            progress(
+                f"label training, epoch {epoch + 1} of {schedule.pretrain_epochs}: loss {losses[-1]:.3f}"
+            )
+    encoder.eval()
+    return losses
+
+
+def train_adversary(
+    game: Game,
+    z: Tensor,
+    optimizer: torch.optim.Optimizer,
+    *,
+    iterations: int,
+    batch_size: int,
+    rng: np.random.Generator,
+) -> float:
+    """Step 1: train the adversary on cached features; returns its mean loss over the last tenth, in nats."""
+    game.adversary.requires_grad_(True).train()
+    tail: list[float] = []
+    for iteration in range(iterations):
+        loss = game.adversary_loss(z, batch_size, rng)
+        optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        optimizer.step()
+        if iteration >= iterations * 0.9 - 1:
+            tail.append(float(loss.detach()))
+    return float(np.mean(tail))
+
+
+def train_encoder(
+    game: Game,
+    encoder: nn.Module,
+    head: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    *,
+    strength: float,
+    iterations: int,
+    batch_size: int,
+    rng: np.random.Generator,
+    fooled_at: float = math.inf,
+) -> tuple[float, float, int]:
+    """Step 2: train encoder and head against the frozen adversary.
+
+    Ends early where the adversary's running loss exceeds `fooled_at` nats, so that it can be trained again,
+    or where a loss is no longer a number.
+
+    Returns:
+        Means of label loss and adversarial term in nats (NaN if one was no number), and iterations done.
+    """
+    game.adversary.requires_grad_(False).eval()
+    encoder.train()
+    label = adversarial = 0.0
+    fooled = game.uninformed
+    done = 0
+    while done < iterations:
+        losses = game.encoder_losses(encoder, head, batch_size, rng, adversarial=strength > 0)
+        total = losses.label + strength * losses.adversarial if strength > 0 else losses.label
+        optimizer.zero_grad(set_to_none=True)
+        total.backward()
+        optimizer.step()
+        done += 1
+        label += float(losses.label.detach())
+        adversarial += float(losses.adversarial.detach())
+        fooled = FOOLED_MEMORY * fooled + (1 - FOOLED_MEMORY) * float(losses.adversary)
+        if not math.isfinite(label + adversarial) or (strength > 0 and fooled > fooled_at):
+            break
+    encoder.eval()
+    return label / done, adversarial / done, done
+
+
+def play(
+    game: Game,
+    encoder: nn.Module,
+    head: nn.Module,
+    data: TrainingSet,
+    *,
+    strength: float,
+    schedule: Schedule,
+    streams: TrainingStreams,
+    guard: bool = True,
+    on_round: Callable[[int], dict[str, float]] | None = None,
+    progress: Callable[[str], None] | None = None,
+) -> TrainingOutcome:
+    """Alternate steps 1 and 2 for `schedule.rounds` rounds; encoder and head are changed in place.
+
+    At strength 0 no adversary is trained or asked, which leaves continued training for the label on the
+    same batches: the control that every censored encoder must be compared with.
+
+    Args:
+        guard: end step 2 early once the adversary is FOOLED_BEYOND; without it, eq. 1 to the letter.
+        on_round: called after every round with its number; what it returns is kept in the learning curve.
+        progress: called with one line of text after every round.
+    """
+    adversary_optimizer = torch.optim.RMSprop(game.adversary.parameters(), lr=schedule.adversary_rate)
+    encoder_optimizer = torch.optim.RMSprop(
+        [*encoder.parameters(), *head.parameters()], lr=schedule.encoder_rate
+    )
+    step1, step2 = streams.numpy("step1"), streams.numpy("step2")
+    sizes = {"iterations": schedule.iterations, "batch_size": schedule.batch_size}
+    curve: list[RoundRecord] = []
+    warnings = list(game.notes)
+    diverged = False
+    for number in range(1, schedule.rounds + 1):
+        began = time.perf_counter()
+        before = _copy_state(encoder, head)
+        adversary_loss = game.uninformed
+        if strength > 0:
+            z = encode_in_batches(encoder, data.x)
+            adversary_loss = train_adversary(game, z, adversary_optimizer, rng=step1, **sizes)
+        label, adversarial, done = train_encoder(
+            game,
+            encoder,
+            head,
+            encoder_optimizer,
+            strength=strength,
+            rng=step2,
+            fooled_at=FOOLED_BEYOND * game.uninformed if guard else math.inf,
+            **sizes,
+        )
+        if not math.isfinite(label + adversarial):
+            diverged = True
+            _restore_state(before, encoder, head)
+            warnings.append(
+                f"round {number} diverged (a loss is no longer a number); training stopped and the state "
+                "before that round was kept. Use a smaller strength or target='prior'."
+            )
+            break
+        record = RoundRecord(
+            number,
+            label,
+            adversarial,
+            adversary_loss,
+            game.uninformed,
+            done,
+            time.perf_counter() - began,
+            on_round(number) if on_round else {},
+        )
+        curve.append(record)
+        if progress:
+            progress(_line(record, schedule.rounds))
+    cut = [record.round for record in curve if record.encoder_iterations < schedule.iterations]
+    if cut:
+        warnings.append(
+            f"step 2 was ended early in {len(cut)} of {len(curve)} rounds: the encoder fooled its adversary "
+            f"beyond {FOOLED_BEYOND:g} times the loss of knowing nothing, which hides nobody from a fresh "
+            "attacker and would destroy the label. A smaller strength or target='prior' avoids it."
+        )
+    if strength > 0 and curve:
+        edge = max(1 - record.adversary_loss / record.adversary_uninformed for record in curve)
+        if edge < WEAK_EDGE:
+            warnings.append(
+                f"the adversary stayed weak: it never gained more than {max(edge, 0):.1%} over knowing "
+                "nothing, so what changed is mostly further label training; compare with strength 0."
+            )
+    return TrainingOutcome(tuple(curve), tuple(warnings), diverged)
+
+
+def _line(record: RoundRecord, rounds: int) -> str:
+    extra = "".join(f", {name.replace('_', ' ')} {value:.3f}" for name, value in record.measures.items())
+    return (
+        f"round {record.round} of {rounds}: label loss {record.label_loss:.3f}, adversary "
+        f"{record.adversary_loss:.3f} (knowing nothing {record.adversary_uninformed:.3f}){extra}"
+    )
+
+
+def _copy_state(*modules: nn.Module) -> list[dict[str, Tensor]]:
+    return [{name: value.clone() for name, value in module.state_dict().items()} for module in modules]
+
+
+def _restore_state(states: list[dict[str, Tensor]], *modules: nn.Module) -> None:
+    for state, module in zip(states, modules, strict=True):
+        module.load_state_dict(state)

@@ -1,0 +1,142 @@
+"""keshi audit-mechanism: try to break the promise of a release, on made-up records, and say how far one gets."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from keshi.synthesis.mechanism_audit import MechanismAudit
+
+LONG_TRIALS = 1_000_000
+LONG_SECONDS = 3_600.0
+
+
+def audit_mechanism(
+    path: Path = typer.Argument(help="What `keshi embed` wrote, or a domain file (.toml)."),
+    epsilon: float | None = typer.Option(
+        None, "--epsilon", help="The claim, with a domain file. Default: 1. An embedding says its own."
+    ),
+    delta: float | None = typer.Option(
+        None, "--delta", help="The claim, with a domain file. Default: 1e-05."
+    ),
+    preset: str | None = typer.Option(None, "--preset", help="With a domain file. Default: paper."),
+    relation: str | None = typer.Option(
+        None, "--relation", help="With a domain file: add-or-remove or replace-one. Default: the preset's."
+    ),
+    trials: int = typer.Option(100_000, "--trials", help="Releases of each of two neighbouring tables."),
+    long: bool = typer.Option(
+        False, "--long", help=f"{LONG_TRIALS:,} trials, and {LONG_SECONDS:g} seconds for them."
+    ),
+    time_limit: float = typer.Option(60.0, "--time-limit", help="Seconds after which no more trials begin."),
+    as_json: bool = typer.Option(False, "--json", help="For programs."),
+) -> None:
+    """Run a release's own code on made-up neighbouring tables, and hold it against its promise.
+
+    Your records are not read, and nothing of a budget is spent. Exit status 1 where the promise is broken.
+
+    Example: keshi audit-mechanism people.embedding
+    """
+    if long:
+        trials, time_limit = LONG_TRIALS, max(time_limit, LONG_SECONDS)
+    audit = run_audit(
+        path,
+        epsilon=epsilon,
+        delta=delta,
+        preset=preset,
+        relation=relation,
+        trials=trials,
+        time_limit=time_limit,
+    )
+    print(json.dumps(audit.to_dict(), indent=2) if as_json else "\n".join(audit_lines(audit)))
+    if audit.verdict == "violated":
+        raise typer.Exit(1)
+
+
+def run_audit(
+    path: Path,
+    *,
+    epsilon: float | None,
+    delta: float | None,
+    preset: str | None,
+    relation: str | None,
+    trials: int,
+    time_limit: float,
+) -> MechanismAudit:
+    """Audit what stands at `path`."""
+    from keshi._validate import one_of, positive, positive_integer
+    from keshi.auditing.privacy_bounds import lower_bounds
+    from keshi.cli.progress import progress_bar
+    from keshi.privacy.unit import PrivacyUnit
+    from keshi.records.domain import Domain
+    from keshi.synthesis import mechanism_audit
+    from keshi.synthesis.presets import PRESETS
+    from keshi.synthesis.private_embedding import PrivateEmbedding
+
+    positive_integer("trials", trials)
+    positive("time_limit", time_limit)
+    given: dict[str, Any] = {"epsilon": epsilon, "delta": delta, "preset": preset, "relation": relation}
+    named = [f"--{name}" for name, value in given.items() if value is not None]
+    with progress_bar("releases of two worlds") as advance:
+        options: dict[str, Any] = {
+            "bound": lower_bounds,
+            "trials": trials,
+            "time_limit": time_limit,
+            "progress": lambda done, wanted: advance(done, wanted, f"{done:,} trials"),
+        }
+        if path.is_dir() or path.suffix.lower() != ".toml":
+            if named:
+                raise ValueError(
+                    f"{path} is not a domain file and says its own claim; leave out {', '.join(named)}."
+                )
+            return mechanism_audit.audit_embedding(PrivateEmbedding.load(path), **options)
+        chosen = PRESETS[one_of("preset", preset or "paper", tuple(PRESETS))]
+        return mechanism_audit.audit_mechanism(
+            Domain.read(path),
+            chosen,
+            epsilon=1.0 if epsilon is None else epsilon,
+            delta=1e-5 if delta is None else delta,
+            unit=PrivacyUnit(relation=relation or chosen.relation),  # type: ignore[arg-type]
+            **options,
+        )
+
+
+def audit_lines(audit: MechanismAudit) -> list[str]:
+    """The audit as plain lines: the checks, the bounds next to the claim, one verdict."""
+    bounds = audit.bounds
+    lines = [f"claim: ({audit.epsilon:g}, {audit.delta:g})-differential privacy for {audit.unit}"]
+    lines += [
+        f"  {'ok    ' if check.passed else 'FAILED'}  {check.name} ({check.detail})" for check in audit.checks
+    ]
+    false_positive, false_negative = bounds.gaussian_rates
+    upper, lower = bounds.epsilon_rates
+    lines += [
+        f"{bounds.n:,} trials of each of two neighbouring tables, {audit.coordinates} noisy values a trial "
+        f"(one release of the whole plan has {audit.whole_coordinates:,}), {audit.seconds:.0f} seconds",
+        f"  the tables need {audit.reached:.0%} of the claimed mu, so the attack cannot prove more than that",
+        f"  epsilon is at least {bounds.gaussian_epsilon:.3f} of {audit.epsilon:g} for Gaussian noise (mu "
+        f"{bounds.gaussian_mu:.4f}; false positives <= {false_positive:.4f}, false negatives <= "
+        f"{false_negative:.4f})",
+        f"  epsilon is at least {bounds.epsilon_bound:.3f} of {audit.epsilon:g} whatever the noise (false "
+        f"positives <= {upper:.4f}, true positives >= {lower:.4f})",
+        f"  all intervals together hold with probability 1 - {bounds.alpha:g}",
+    ]
+    if audit.failed:
+        lines.append(
+            f"VIOLATED: {len(audit.failed)} checks failed: {'; '.join(c.name for c in audit.failed)}."
+        )
+    elif audit.verdict == "violated":
+        lines.append("VIOLATED: the attack tells neighbouring tables apart better than the claim allows.")
+    elif audit.verdict == "inconclusive":
+        lines.append(
+            f"INCONCLUSIVE: every check passed, but {bounds.n:,} trials are too few to tell; at least "
+            f"{bounds.minimum_n:,} are needed (--time-limit, --trials, --long)."
+        )
+    else:
+        lines.append(
+            "CONSISTENT: every check passed, and the attack stayed within the claim. That is no proof."
+        )
+    return lines

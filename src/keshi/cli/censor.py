@@ -1,0 +1,149 @@
+"""keshi censor: recordings of several people -> an encoder that keeps the label and hides the person."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from keshi.cli.censor_run import CensoringRun
+    from keshi.records.windows import Recording
+
+QUICK_WINDOWS = 30_000  # training windows of a quick run
+
+
+def censor(
+    recordings: Path = typer.Argument(help="A USC-HAD folder or zip, a .csv or a .npz of recordings."),
+    output: Path = typer.Option(..., "--output", "-o", help="Folder to write: release/ and private/."),
+    label: str = typer.Option("label", help="Column or array of the label to keep (USC-HAD knows its own)."),
+    subject: str = typer.Option("subject", help="Column or array of the person to erase."),
+    trial: str = typer.Option("trial", help="Column or array of the trial, if there is one."),
+    method: str = typer.Option("sct", help="cnn, afl-mlp, afl-dnn, sct (or scl), lsm."),
+    strength: float = typer.Option(1.0, help="Weight of the adversarial term; lambda in the paper."),
+    preset: str = typer.Option("paper", help="Training schedule: paper or quick."),
+    rounds: int = typer.Option(None, help="Alternating rounds; the preset's by default (paper: 30)."),
+    seed: int = typer.Option(0, help="Fixes weights, batches, pairs and the split."),
+    window: int = typer.Option(30, help="Samples per window."),
+    stride: int = typer.Option(None, help="Samples between windows; half a window by default."),
+    preset_windows: str = typer.Option(None, help="uschad-paper (172,169 windows) or uschad-full (186,307)."),
+    unknown: str = typer.Option(None, help="Subjects kept as strangers, with commas; 3 in 10 by default."),
+    split: str = typer.Option("blocked", help="How windows are held out: blocked, random (paper), trials."),
+    skip_short: bool = typer.Option(False, help="Leave out recordings shorter than a window."),
+    target: str = typer.Option(None, help="flip (the paper) or prior (bounded; not for lsm)."),
+    pairs: str = typer.Option(None, help="sct, lsm: balanced, natural, cells, conditional."),
+    control: bool = typer.Option(True, help="Also train the control at strength 0."),
+    quick: bool = typer.Option(False, "--quick", help=f"preset quick on at most {QUICK_WINDOWS:,} windows."),
+    threads: int = typer.Option(1, help="Threads of torch; part of what makes a run repeatable."),
+    overwrite: bool = typer.Option(False, "--overwrite", help="Replace an earlier run in the output folder."),
+    as_json: bool = typer.Option(False, "--json", help="Print the private audit as JSON instead of lines."),
+) -> None:
+    """Learn a representation that keeps the label and loses the person, and measure what it still leaks.
+
+    A censored encoder has no worst-case guarantee: it is judged by fresh attackers, and a stronger one may
+    learn more. release/ holds the encoder; private/ the exact figures, for the owner of the data only.
+
+    Example: keshi censor USC-HAD/ --method sct --strength 1.0 --quick -o run/
+    """
+    from keshi.artifacts.atomic import refuse_to_replace
+    from keshi.cli.censor_run import run_censoring
+    from keshi.records.recordings import read_recordings
+    from keshi.records.windows import WINDOW_PRESETS, segment, segment_preset
+
+    refuse_to_replace(output, overwrite=overwrite)  # now, rather than after hours of training
+    found = read_recordings(recordings, label=label, subject=subject, trial=trial)
+    strangers = _named_subjects(unknown, found) if unknown is not None else None
+    if preset_windows:
+        windows = segment_preset(found, preset_windows)
+        strangers = WINDOW_PRESETS[preset_windows].unknown if strangers is None else strangers
+    else:
+        too_short = "skip" if skip_short else "refuse"
+        windows = segment(found, window=window, stride=stride or max(1, window // 2), too_short=too_short)
+    options: dict[str, Any] = {
+        name: value for name, value in (("target", target), ("pairs", pairs)) if value is not None
+    }
+    result = run_censoring(
+        windows,
+        method=method,
+        strength=strength,
+        preset="quick" if quick else preset,
+        rounds=rounds,
+        seed=seed,
+        unknown=strangers,
+        split=split,
+        most_windows=QUICK_WINDOWS if quick else None,
+        control=control,
+        threads=threads,
+        progress=_say,
+        **options,
+    )
+    write_run(result, output, overwrite=overwrite)
+    if as_json:
+        import json
+
+        print(json.dumps(result.audit(), indent=2))
+    else:
+        print("\n".join(result_lines(result)))
+    for warning in result.warnings:
+        _say(f"warning: {warning}")
+    _say(
+        f"wrote {output}/release (may be passed on; no worst-case guarantee) and {output}/private (exact "
+        f"figures, for you only); {result.cpu_seconds:.0f} CPU seconds. Next: keshi inspect {output}/release"
+    )
+
+
+def result_lines(result: CensoringRun) -> list[str]:
+    """The result as a few plain lines: what is kept and what leaks, before, after and in the control."""
+    columns = [("before", result.before), ("after", result.after)]
+    if result.control:
+        columns.append(("control", result.control))
+
+    def row(name: str, values: list[str]) -> str:
+        return f"{name:<34}" + "".join(f"{value:>22}" for value in values).rstrip()
+
+    def attack(figures: object) -> str:
+        a = figures.attacker  # type: ignore[attr-defined]
+        return f"{a.accuracy:.3f} [{a.lower:.3f}, {a.upper:.3f}]"
+
+    made = result.encoder.settings
+    title = f"{made['method']}, strength {made['strength']:g}, {len(result.curve)} rounds"
+    return [
+        row(title, [name for name, _ in columns]),
+        row("label F1, known people", [f"{f.f1_known:.3f}" for _, f in columns]),
+        row("label F1, unknown people", [f"{f.f1_unknown:.3f}" for _, f in columns]),
+        row("fresh attacker names the person", [attack(f) for _, f in columns]),
+        row("  from a whole held-out trial", [f"{f.attacker.trial_accuracy:.3f}" for _, f in columns]),
+        row("  at least so many bits leak", [f"{f.attacker.bits:.2f}" for _, f in columns]),
+        f"blind guess (majority) {result.majority:.3f}; from the true label alone {result.label_only:.3f}; "
+        f"{result.before.attacker.subjects} known people, split {result.split.kind}",
+        "No worst-case guarantee: these are measured leaks; a stronger attacker may learn more.",
+    ]
+
+
+def write_run(result: CensoringRun, output: Path, *, overwrite: bool = False) -> None:
+    """Write release/ (encoder, rounded learning curve) and private/ (audit.json), all or nothing."""
+    from keshi.artifacts import store
+
+    # Losses of training only, and rounded: exact figures on named people stay in private/.
+    names = ("label_loss", "adversarial_loss", "adversary_loss", "adversary_uninformed")
+    curve = [
+        {"round": record.round, **{name: float(f"{getattr(record, name):.3g}") for name in names}}
+        for record in result.curve
+    ]
+    output.parent.mkdir(parents=True, exist_ok=True)
+    with store.new_folder(output, overwrite=overwrite) as folder:
+        (folder / "private").mkdir()
+        result.encoder.save(folder / "release", files={"learning_curve.json": store.json_to_bytes(curve)})
+        store.write_atomically(folder / "private" / "audit.json", store.json_to_bytes(result.audit()))
+
+
+def _named_subjects(text: str, recordings: list[Recording]) -> tuple:
+    """The subjects that `--unknown 11,12,13` names, as the recordings spell them."""
+    by_name = {str(recording.subject): recording.subject for recording in recordings}
+    return tuple(by_name.get(name.strip(), name.strip()) for name in text.split(",") if name.strip())
+
+
+def _say(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)

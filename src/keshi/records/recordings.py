@@ -1,0 +1,181 @@
+"""Recordings from files: the USC-HAD tree, csv, and npz. Tables of people are read elsewhere (files.py).
+
+Every refusal names the file and the rule that was broken.
+"""
+
+from __future__ import annotations
+
+import zipfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from keshi.errors import DomainError, RecordsError
+from keshi.records.usc_had import (
+    decode_compact_usc_had,
+    is_compact_usc_had,
+    looks_like_usc_had,
+    read_usc_had_tree,
+)
+from keshi.records.windows import Recording
+
+
+def read_recordings(
+    path: str | Path,
+    *,
+    label: str = "label",
+    subject: str = "subject",
+    trial: str = "trial",
+    channels: Sequence[str] | None = None,
+    rate: float | None = None,
+) -> list[Recording]:
+    """Read labelled recordings of several people.
+
+    - a folder or zip of USC-HAD .mat files (Subject<n>/a<activity>t<trial>.mat): names say it all;
+    - csv: a column each for label and subject, if present one for trial; all other columns (or those in
+      `channels`) are channels. A contiguous run of one subject, label and trial is one recording;
+    - npz: `x` (samples, channels), `length` per recording, and per recording an array each for label,
+      subject and, if present, trial; or the same with one array a channel, named in `X_labels`.
+
+    Args:
+        path: the file or folder.
+        label, subject, trial: names of the columns or arrays; not used for USC-HAD. A trial column
+            called "trial" is used where there is one, another name must exist.
+        channels: csv only: the columns to use; all remaining ones by default.
+        rate: samples per second, to note in the recordings where the file does not say it.
+
+    Raises:
+        RecordsError: the file is missing, damaged, empty or of another layout, or has missing values.
+        DomainError: a column or array that was named does not exist.
+    """
+    path = Path(path)
+    if not path.exists():
+        raise RecordsError(f"{path} does not exist.")
+    if path.is_dir():
+        recordings = read_usc_had_tree(path)
+    elif path.stat().st_size == 0:
+        raise RecordsError(f"{path} is empty.")
+    elif path.suffix == ".npz":
+        recordings = _read_npz(path, label, subject, trial, rate)
+    elif path.suffix == ".zip":
+        if not looks_like_usc_had(path):
+            raise RecordsError(f"{path}: no file named Subject<n>/a<activity>t<trial>.mat was found in it.")
+        recordings = read_usc_had_tree(path)
+    elif path.suffix in (".csv", ".gz"):
+        recordings = _read_csv(path, label, subject, trial, channels, rate)
+    else:
+        raise RecordsError(
+            f"{path}: recordings are read from a USC-HAD folder or zip, a .csv (.csv.gz) or a .npz file, "
+            f"not from {path.suffix or 'a file without a suffix'}."
+        )
+    _refuse_missing_values(path, recordings)
+    return recordings
+
+
+def _read_csv(
+    path: Path, label: str, subject: str, trial: str, channels: Sequence[str] | None, rate: float | None
+) -> list[Recording]:
+    import pandas as pd
+
+    try:
+        table = pd.read_csv(path)
+    except pd.errors.EmptyDataError as error:
+        raise RecordsError(f"{path} is empty.") from error
+    except (pd.errors.ParserError, UnicodeDecodeError, EOFError, OSError) as error:
+        raise RecordsError(f"{path} is not a readable csv file ({error}).") from error
+    if table.empty:
+        raise RecordsError(f"{path} has a header but no rows.")
+    named = (label, subject, *(channels or ()), *_if_named(trial))
+    absent = [name for name in named if name not in table.columns]
+    if absent:
+        raise DomainError(
+            f"{path} has no column {', '.join(map(repr, absent))}; it has {', '.join(table.columns)}. "
+            "Name the right ones with label= and subject= (--label, --subject)."
+        )
+    keys = [name for name in (subject, label, trial) if name in table.columns]
+    used = [name for name in table.columns if name not in keys] if channels is None else list(channels)
+    if not used:
+        raise DomainError(f"{path} has no channel: every column is a label, a subject or a trial.")
+    text = [name for name in used if not pd.api.types.is_numeric_dtype(table[name])]
+    if text:
+        raise RecordsError(
+            f"{path}: channels must be numbers, but {', '.join(map(repr, text))} hold other values. "
+            "Name the channels with channels= (--channels)."
+        )
+    unknown = [name for name in keys if table[name].isna().any()]
+    if unknown:
+        row = int(table[unknown[0]].isna().to_numpy().argmax()) + 2  # the header is line 1
+        raise RecordsError(f"{path}: column {unknown[0]!r} has missing values, the first in line {row}.")
+
+    changes = (table[keys] != table[keys].shift()).any(axis=1).to_numpy()
+    begins = np.flatnonzero(changes)
+    x = table[used].to_numpy(dtype=np.float32)
+    parts = np.split(x, begins[1:])
+    firsts = table.iloc[begins]
+    labels, subjects = firsts[label].tolist(), firsts[subject].tolist()
+    trials = firsts[trial].tolist() if trial in keys else list(range(len(parts)))
+    return [Recording(*row, rate) for row in zip(parts, labels, subjects, trials, strict=True)]
+
+
+def _read_npz(path: Path, label: str, subject: str, trial: str, rate: float | None) -> list[Recording]:
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            arrays = {name: archive[name] for name in archive.files}
+    except (zipfile.BadZipFile, ValueError, EOFError, OSError, KeyError) as error:
+        raise RecordsError(f"{path} is not a complete npz file of plain arrays ({error}).") from error
+    if "length" not in arrays:
+        raise RecordsError(f"{path} has no array 'length' (samples per recording); it has {_names(arrays)}.")
+    length = arrays["length"].astype(np.int64)
+    if length.size == 0 or (length <= 0).any():
+        raise RecordsError(f"{path}: 'length' must hold at least one recording, each of at least one sample.")
+    if is_compact_usc_had(arrays):
+        return decode_compact_usc_had(arrays, str(path))
+
+    if "x" in arrays:
+        x = arrays["x"]
+    elif "X_labels" in arrays:
+        # Channels in millionths, as whole numbers: the layout of the watch data.
+        x = np.stack([arrays[str(name)] for name in arrays["X_labels"]], axis=1) / 1e6
+        label = "y" if label == "label" and "label" not in arrays else label
+        trial = "side" if "side" in arrays and trial not in arrays else trial
+    else:
+        raise RecordsError(f"{path} has no array 'x' (samples, channels); it has {_names(arrays)}.")
+    absent = [name for name in (label, subject, *_if_named(trial)) if name not in arrays]
+    if absent:
+        raise DomainError(f"{path} has no array {', '.join(map(repr, absent))}; it has {_names(arrays)}.")
+    if x.ndim != 2 or x.dtype.kind not in "fiu" or len(x) != length.sum():
+        raise RecordsError(
+            f"{path}: the channels must be numbers (samples, channels), as many samples as 'length' adds up "
+            f"to ({length.sum():,}); got {x.dtype} {x.shape}."
+        )
+    columns: list[Any] = [arrays[label], arrays[subject], arrays.get(trial, np.arange(len(length)))]
+    for name, column in zip((label, subject, trial), columns, strict=True):
+        if column.shape != length.shape:
+            raise RecordsError(f"{path}: {name!r} must have one value per recording ({len(length)}).")
+    labels, subjects, trials = (column.tolist() for column in columns)
+    if label + "_labels" in arrays:  # names of coded labels
+        names = arrays[label + "_labels"].tolist()
+        labels = [str(names[code]) for code in labels]
+    parts = np.split(x.astype(np.float32), np.cumsum(length)[:-1])
+    return [Recording(*row, rate) for row in zip(parts, labels, subjects, trials, strict=True)]
+
+
+def _if_named(trial: str) -> tuple[str, ...]:
+    """The trial's column where the caller chose its name; the usual name may be absent."""
+    return () if trial == "trial" else (trial,)
+
+
+def _names(arrays: dict[str, np.ndarray]) -> str:
+    return ", ".join(sorted(arrays)) or "none"
+
+
+def _refuse_missing_values(path: Path, recordings: list[Recording]) -> None:
+    bad = [r for r in recordings if not np.isfinite(r.x).all()]
+    if bad:
+        count = int((~np.isfinite(bad[0].x)).sum())
+        raise RecordsError(
+            f"{path}: {len(bad)} of {len(recordings)} recordings have missing or infinite values; first "
+            f"{bad[0].name} ({count} values). Fill or cut the gaps first: a guess here would hide them."
+        )

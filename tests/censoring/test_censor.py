@@ -1,0 +1,162 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from keshi.auditing.identification import identify
+from keshi.censoring.censor import Censor
+from keshi.censoring.encoded import CensoredEncoder
+from keshi.censoring.training import Schedule
+from keshi.errors import DomainError, NotFittedError, RecordsError
+
+TINY = Schedule(
+    pretrain_epochs=2, pretrain_rate=1e-3, rounds=2, iterations=5, batch_size=32, encoder_rate=1e-3
+)
+
+
+def simulated_people(
+    n: int = 240, *, people: int = 4, length: int = 12, seed: int = 0
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Windows (n, 2, length), label, person: channel 0 swings slowly or fast, channel 1 has an offset."""
+    rng = np.random.default_rng(seed)
+    y, s = np.arange(n) % 2, np.arange(n) // 2 % people
+    time = np.arange(length)
+    x = rng.normal(size=(n, 2, length)) * 0.3
+    x[:, 0] += np.sin((1 + y[:, None]) * 0.8 * time + rng.uniform(0, 6, size=(n, 1)))
+    x[:, 1] += s[:, None] * 2.0
+    return x.astype(np.float32), np.array(["slow", "fast"])[y], s + 1
+
+
+def tiny(method: str = "sct", **options: object) -> Censor:
+    return Censor(method, preset=TINY, features=16, **options)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("method", ["cnn", "afl-mlp", "afl-dnn", "sct", "scl", "lsm"])
+def test_every_method_fits_transforms_predicts_and_comes_back_from_disk(method: str, tmp_path: Path) -> None:
+    x, y, s = simulated_people(80)
+    censor = tiny(method).fit(x, y, subject=s)
+    assert censor.transform(x).shape == (80, 16)
+    assert censor.transform(x).dtype == np.float32
+    assert set(censor.predict(x).tolist()) <= {"slow", "fast"}
+    assert len(censor.curve_) == (0 if method == "cnn" else 2)
+    censor.save(tmp_path / "encoder")
+    loaded = Censor.load(tmp_path / "encoder")
+    np.testing.assert_array_equal(loaded.transform(x), censor.transform(x))
+    np.testing.assert_array_equal(loaded.predict(x), censor.predict(x))
+    assert (loaded.method, loaded.strength) == (censor.method, 1.0)
+
+
+def test_the_same_seed_gives_the_same_bytes_and_another_seed_does_not(tmp_path: Path) -> None:
+    x, y, s = simulated_people(80)
+    for name, seed in (("a", 0), ("b", 0), ("c", 1)):
+        torch.manual_seed(len(name) + seed)  # the global state must not matter
+        tiny(seed=seed).fit(x, y, subject=s).save(tmp_path / name)
+    a, b, c = ((tmp_path / name / "encoder.safetensors").read_bytes() for name in "abc")
+    assert a == b != c
+    assert (tmp_path / "a" / "manifest.json").read_bytes() == (tmp_path / "b" / "manifest.json").read_bytes()
+
+
+def test_starting_from_a_pretrained_encoder_gives_the_same_bytes_as_training_it_here() -> None:
+    x, y, s = simulated_people(80)
+    whole = tiny().fit(x, y, subject=s)
+    started = tiny().fit(x, y, subject=s, start=whole.pretrained_)
+    np.testing.assert_array_equal(whole.transform(x), started.transform(x))
+    assert not np.array_equal(whole.transform(x), whole.pretrained_.transform(x))
+
+
+def test_no_rounds_leave_the_plain_network() -> None:
+    x, y, s = simulated_people(80)
+    censor = tiny(rounds=0).fit(x, y, subject=s)
+    np.testing.assert_array_equal(censor.transform(x), censor.pretrained_.transform(x))
+
+
+def test_the_saved_folder_names_no_person_and_counts_nobody(tmp_path: Path) -> None:
+    x, y, s = simulated_people(80)
+    names = np.array(["", "Ann-7731", "Bob-7731", "Cyd-7731", "Dee-7731"])[s]
+    tiny().fit(x, y, subject=names).save(tmp_path / "encoder")
+    everything = b"".join(file.read_bytes() for file in (tmp_path / "encoder").iterdir())
+    assert b"7731" not in everything
+    assert b"slow" in everything
+    assert b"No worst-case guarantee" in everything
+
+
+def test_rounds_are_measured_on_frozen_copies() -> None:
+    x, y, s = simulated_people(80)
+    seen = []
+    censor = tiny().fit(
+        x, y, subject=s, on_round=lambda number, encoder: seen.append(encoder) or {"n": float(number)}
+    )
+    assert [r.measures for r in censor.curve_] == [{"n": 1.0}, {"n": 2.0}]
+    np.testing.assert_array_equal(seen[1].transform(x), censor.transform(x))
+    assert not np.array_equal(seen[0].transform(x), censor.transform(x))
+
+
+def test_the_attacker_succeeds_before_censoring_and_is_set_back_beyond_the_control_after() -> None:
+    x, y, s = simulated_people(1000, seed=1)
+    train, test = slice(0, 450), slice(450, 1000)
+    schedule = Schedule(
+        pretrain_epochs=6, pretrain_rate=1e-3, rounds=5, iterations=40, batch_size=64,
+        encoder_rate=1e-3, adversary_rate=1e-3, dropout=0.0,
+    )  # fmt: skip
+    options = {"preset": schedule, "features": 32, "target": "prior"}
+    censored = Censor("afl-mlp", strength=1.0, **options)  # type: ignore[arg-type]
+    censored.fit(x[train], y[train], subject=s[train])
+    control = Censor("afl-mlp", strength=0.0, **options)  # type: ignore[arg-type]
+    control.fit(x[train], y[train], subject=s[train], start=censored.pretrained_)
+
+    def attack(encoder: CensoredEncoder) -> float:
+        z = encoder.transform(x)
+        return identify(z[train], s[train], z[test], s[test], hidden=(64,), max_epochs=5).accuracy
+
+    before, continued, after = map(attack, (censored.pretrained_, control.encoder_, censored.encoder_))
+    # Four people, blind guess 1/4; 550 held-out windows, standard error 0.02.
+    assert before > 0.55
+    assert after < before - 0.2
+    assert after < continued - 0.06
+    assert (censored.predict(x[test]) == y[test]).mean() > 0.9
+
+
+def test_errors_before_and_during_fit_say_what_was_expected() -> None:
+    x, y, s = simulated_people(40)
+    with pytest.raises(NotFittedError, match=r"not fitted yet; call fit"):
+        tiny().transform(x)
+    with pytest.raises(DomainError, match=r"y has only one value \(a\) in 40 windows.*something to keep"):
+        tiny().fit(x, np.full(40, "a"), subject=s)
+    with pytest.raises(DomainError, match=r"subject has only one value \(3\).*something to erase"):
+        tiny().fit(x, y, subject=np.full(40, 3))
+    with pytest.raises(RecordsError, match=r"must be windows \(n, channels, length\).*\(40, 24\)"):
+        tiny().fit(x.reshape(40, -1), y, subject=s)
+    with pytest.raises(RecordsError, match="missing or infinite"):
+        tiny().fit(x * np.nan, y, subject=s)
+    with pytest.raises(ValueError, match="same length: x has 40, y has 39"):
+        tiny().fit(x, y[1:], subject=s)
+    with pytest.raises(DomainError, match="at least 8 samples, got 5"):
+        tiny().fit(x[:, :, :5], y, subject=s)
+    with pytest.raises(DomainError, match=r"start= has length 12, these windows need 10"):
+        tiny().fit(x[:, :, :10], y, subject=s, start=tiny(rounds=0).fit(x, y, subject=s).pretrained_)
+
+
+def test_options_are_checked_when_the_object_is_made() -> None:
+    with pytest.raises(ValueError, match="strength must be a finite number of at least 0, got -1"):
+        Censor(strength=-1)
+    with pytest.raises(ValueError, match="preset must be one of paper, quick; got 'robust'"):
+        Censor(preset="robust")
+    with pytest.raises(ValueError, match="rounds must be at least 0"):
+        Censor(rounds=-1)
+    with pytest.raises(ValueError, match="method afl-dnn takes target; got pairs, reduction"):
+        Censor("afl-dnn", pairs="cells", reduction="mean")
+    with pytest.raises(ValueError, match="method cnn takes no options; got target"):
+        Censor("cnn", target="prior")
+    assert Censor("scl").method == "sct"
+    assert Censor().schedule == Schedule()
+    assert Censor(preset=replace(TINY, rounds=9)).schedule.rounds == 9
+
+
+def test_the_paper_preset_is_the_schedule_of_the_paper() -> None:
+    paper = Censor().schedule
+    assert (paper.rounds, paper.iterations * paper.batch_size, paper.batch_size) == (30, 200_000, 100)
+    assert (paper.pretrain_rate, paper.encoder_rate, paper.adversary_rate) == (1e-4, 2.5e-5, 2.5e-5)

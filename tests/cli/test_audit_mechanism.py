@@ -1,0 +1,70 @@
+"""keshi audit-mechanism prints bounds next to the claim, one verdict, and exits 1 only where the promise is broken."""
+
+import json
+
+import pandas as pd
+import pytest
+import typer
+from typer.testing import CliRunner
+
+from keshi.cli.audit_mechanism import audit_mechanism
+from keshi.privacy import mechanisms
+from keshi.privacy.unit import PrivacyUnit
+from keshi.records.domain import Categorical, Domain, Numerical
+from keshi.synthesis.presets import PaperPreset
+from keshi.synthesis.synthesizer import embed_table
+
+DOMAIN = Domain({"age": Numerical(0, 100), "ill": Categorical(("no", "yes"))}, label="ill")
+app = typer.Typer()
+app.command()(audit_mechanism)
+
+
+@pytest.fixture
+def domain_file(tmp_path):
+    path = tmp_path / "people.toml"
+    path.write_text(DOMAIN.dumps())
+    return path
+
+
+@pytest.fixture
+def embedding(tmp_path):
+    table = pd.DataFrame({"age": [10.0, 50.0, 90.0], "ill": ["no", "yes", "no"]})
+    made = embed_table(table, DOMAIN, PaperPreset(frequencies=3), epsilon=1.0, delta=1e-5, unit=PrivacyUnit())
+    made.save(tmp_path / "people.embedding")
+    return tmp_path / "people.embedding"
+
+
+def run(*arguments):
+    return CliRunner().invoke(app, [str(argument) for argument in arguments])
+
+
+def test_too_few_trials_are_inconclusive_and_exit_with_0(embedding):
+    result = run(embedding, "--trials", 200)
+    assert result.exit_code == 0
+    assert "claim: (1, 1e-05)-differential privacy for adding or removing one record" in result.output
+    assert "FAILED" not in result.output
+    last = result.output.strip().splitlines()[-1]
+    assert last.startswith("INCONCLUSIVE: every check passed, but 200 trials are too few")
+
+
+def test_enough_trials_are_consistent(domain_file):
+    result = run(domain_file, "--epsilon", 4, "--relation", "add-or-remove", "--trials", 1_500, "--json")
+    found = json.loads(result.output)
+    assert (result.exit_code, found["verdict"]) == (0, "consistent")
+    assert found["bounds"]["n"] == 1_500
+    assert 0 < found["bounds"]["gaussian_epsilon"] <= 4
+
+
+def test_weaker_noise_exits_with_1_and_names_what_failed(embedding, monkeypatch):
+    real = mechanisms.discrete_gaussian
+    monkeypatch.setattr(mechanisms, "discrete_gaussian", lambda sums, scale: real(sums, scale // 2))
+    result = run(embedding, "--trials", 200)
+    assert result.exit_code == 1
+    assert "FAILED  noise has the declared scale" in result.output
+    assert result.output.strip().splitlines()[-1].startswith("VIOLATED")
+
+
+def test_a_claim_given_beside_an_embedding_is_refused(embedding):
+    result = run(embedding, "--epsilon", 2)
+    assert isinstance(result.exception, ValueError)
+    assert "leave out --epsilon" in str(result.exception)

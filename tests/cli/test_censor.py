@@ -1,0 +1,148 @@
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import typer
+from typer.testing import CliRunner
+
+from keshi.auditing import identification
+from keshi.censoring import training
+from keshi.censoring.encoded import CensoredEncoder
+from keshi.cli import censor_run
+from keshi.cli.censor import censor
+from keshi.errors import ArtifactError, DomainError
+
+app = typer.Typer()
+app.command()(censor)
+
+
+@pytest.fixture(autouse=True)
+def short_schedules(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("paper", "quick"):
+        short = replace(
+            training.SCHEDULES[name], pretrain_epochs=2, pretrain_rate=1e-3, rounds=2, iterations=4
+        )
+        monkeypatch.setitem(training.SCHEDULES, name, short)
+    monkeypatch.setattr(censor_run, "ATTACK_EPOCHS", 1)
+    monkeypatch.setattr(identification, "SHORTEST_EPOCH", 1)
+
+
+@pytest.fixture
+def people_csv(tmp_path: Path) -> Path:
+    """Five people, two activities, one recording of 80 samples each; the person is an offset of ay."""
+    rng = np.random.default_rng(0)
+    lines = ["person,activity,ax,ay"]
+    for person in ("Ann", "Bob", "Cyd", "Dee", "Eve"):
+        for speed, activity in enumerate(("walk", "run")):
+            for t in range(80):
+                ax, ay = np.sin((1 + speed) * 0.7 * t) + rng.normal() * 0.1, ord(person[0]) + rng.normal()
+                lines.append(f"{person},{activity},{ax:.4f},{ay:.4f}")
+    path = tmp_path / "people.csv"
+    path.write_text("\n".join(lines) + "\n")
+    return path
+
+
+def run(*arguments: object) -> object:
+    result = CliRunner().invoke(app, [str(a) for a in arguments])
+    if result.exception and not isinstance(result.exception, SystemExit):
+        raise result.exception
+    return result
+
+
+COLUMNS = ("--label", "activity", "--subject", "person", "--window", "10")
+
+
+def test_a_run_prints_its_figures_and_writes_two_folders(people_csv: Path, tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    result = run(people_csv, *COLUMNS, "--method", "scl", "--unknown", "Dee, Eve", "-o", out)
+    lines = result.stdout.splitlines()  # type: ignore[attr-defined]
+    assert result.exit_code == 0  # type: ignore[attr-defined]
+    assert 6 <= len(lines) <= 8
+    assert lines[0].split() == ["sct,", "strength", "1,", "2", "rounds", "before", "after", "control"]
+    assert any(line.startswith("label F1, known people") for line in lines)
+    assert any(
+        line.startswith("blind guess (majority) 0.333; from the true label alone 0.333") for line in lines
+    )
+    assert lines[-1].startswith("No worst-case guarantee")
+    assert "round 2 of 2" in result.stderr  # type: ignore[attr-defined]
+    assert "Next: keshi inspect" in result.stderr  # type: ignore[attr-defined]
+
+    encoder = CensoredEncoder.load(out / "release")
+    assert encoder.labels == ("run", "walk")
+    audit = json.loads((out / "private" / "audit.json").read_text())
+    assert audit["unknown_people"] == ["Dee", "Eve"]
+    assert 0 <= audit["after"]["attacker"]["accuracy"] <= 1
+    assert len(audit["learning_curve"]) == 2
+
+
+def test_the_release_names_nobody_and_holds_no_measured_figure(people_csv: Path, tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    run(people_csv, *COLUMNS, "--no-control", "-o", out)
+    everything = b"".join(file.read_bytes() for file in (out / "release").iterdir())
+    for secret in (b"Ann", b"Bob", b"Cyd", b"Dee", b"Eve", b"f1_", b"accuracy", b"measures"):
+        assert secret not in everything
+    curve = json.loads((out / "release" / "learning_curve.json").read_text())
+    assert [row["round"] for row in curve] == [1, 2]
+    assert all(float(f"{value:.3g}") == value for row in curve for value in row.values())
+
+
+def test_json_is_the_audit_and_nothing_else_on_stdout(people_csv: Path, tmp_path: Path) -> None:
+    result = run(people_csv, *COLUMNS, "--json", "--method", "cnn", "--quick", "-o", tmp_path / "run")
+    audit = json.loads(result.stdout)  # type: ignore[attr-defined]
+    assert audit == json.loads((tmp_path / "run" / "private" / "audit.json").read_text())
+    assert audit["before"] == audit["after"]
+    assert audit["control"] is None
+
+
+def test_two_people_leave_no_strangers_and_the_figure_is_empty(people_csv: Path, tmp_path: Path) -> None:
+    pair = tmp_path / "pair.csv"
+    text = people_csv.read_text().splitlines()
+    pair.write_text("\n".join([text[0], *(line for line in text if line.startswith(("Ann", "Bob")))]))
+    run(pair, *COLUMNS, "--method", "cnn", "-o", tmp_path / "run")
+    audit = json.loads((tmp_path / "run" / "private" / "audit.json").read_text())
+    assert audit["after"]["f1_unknown"] is None
+
+
+def test_an_existing_output_is_refused_before_any_training(people_csv: Path, tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    out.mkdir()
+    (out / "thesis.txt").write_text("precious")
+    with pytest.raises(ArtifactError, match="exists and was not written by keshi"):
+        run(people_csv, *COLUMNS, "-o", out, "--overwrite")
+    assert (out / "thesis.txt").read_text() == "precious"
+    mine = tmp_path / "mine"
+    run(people_csv, *COLUMNS, "--method", "cnn", "-o", mine)
+    with pytest.raises(ArtifactError, match="exists"):
+        run(people_csv, *COLUMNS, "--method", "cnn", "-o", mine)
+    run(people_csv, *COLUMNS, "--method", "cnn", "-o", mine, "--overwrite")
+
+
+def test_wrong_input_is_said_and_nothing_is_written(people_csv: Path, tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    with pytest.raises(DomainError, match="unknown subjects \\['Zoe'\\] do not occur"):
+        run(people_csv, *COLUMNS, "--unknown", "Zoe", "-o", out)
+    with pytest.raises(DomainError, match="no column 'label'"):
+        run(people_csv, "-o", out)
+    with pytest.raises(DomainError, match="needs USC-HAD subjects 1 to 13"):
+        run(people_csv, *COLUMNS, "--preset-windows", "uschad-paper", "-o", out)
+    with pytest.raises(ValueError, match="method must be one of"):
+        run(people_csv, *COLUMNS, "--method", "gan", "-o", out)
+    assert not out.exists()
+
+
+def test_help_says_that_there_is_no_guarantee_and_ends_with_a_line_to_paste() -> None:
+    text = run("--help").stdout  # type: ignore[attr-defined]
+    assert "no worst-case guarantee" in " ".join(text.split())
+    assert "keshi censor USC-HAD/" in text
+
+
+def test_the_verb_is_importable_without_torch() -> None:
+    import subprocess
+    import sys
+
+    code = "import sys; import keshi.cli.censor, keshi.cli.censor_run; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

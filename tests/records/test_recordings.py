@@ -1,0 +1,144 @@
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from keshi.errors import DomainError, RecordsError
+from keshi.records.recordings import read_recordings
+
+
+def write(path: Path, text: str) -> Path:
+    path.write_text(text)
+    return path
+
+
+def test_contiguous_runs_of_a_csv_are_recordings(tmp_path: Path) -> None:
+    path = write(
+        tmp_path / "r.csv",
+        "person,activity,ax,ay\nann,run,1,2\nann,run,3,4\nann,sit,5,6\nbob,sit,7,8\nann,run,9,10\n",
+    )
+    found = read_recordings(path, label="activity", subject="person", rate=50.0)
+    assert [(r.subject, r.label, len(r.x)) for r in found] == [
+        ("ann", "run", 2), ("ann", "sit", 1), ("bob", "sit", 1), ("ann", "run", 1),
+    ]  # fmt: skip
+    assert found[0].x.tolist() == [[1, 2], [3, 4]]
+    assert found[0].rate == 50.0
+    assert len({r.trial for r in found}) == 4
+
+
+def test_a_trial_column_separates_runs_that_touch(tmp_path: Path) -> None:
+    path = write(tmp_path / "r.csv", "subject,label,trial,ax\n1,0,1,1\n1,0,1,2\n1,0,2,3\n")
+    assert [(r.trial, r.x[:, 0].tolist()) for r in read_recordings(path)] == [(1, [1, 2]), (2, [3])]
+
+
+def test_a_trial_column_that_was_named_must_exist(tmp_path: Path) -> None:
+    path = write(tmp_path / "r.csv", "subject,label,ax\n1,0,1\n")
+    with pytest.raises(DomainError, match=r"no column 'session'; it has subject, label, ax"):
+        read_recordings(path, trial="session")
+    np.savez(tmp_path / "r.npz", **GOOD)
+    with pytest.raises(DomainError, match="no array 'session'"):
+        read_recordings(tmp_path / "r.npz", trial="session")
+
+
+def test_channels_can_be_named(tmp_path: Path) -> None:
+    path = write(tmp_path / "r.csv", "time,subject,label,ax,ay\n2020-01-01,1,0,1,5\n2020-01-02,1,0,2,6\n")
+    with pytest.raises(RecordsError, match="channels must be numbers, but 'time' hold other values"):
+        read_recordings(path)
+    assert read_recordings(path, channels=["ay"])[0].x.tolist() == [[5], [6]]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "is empty"),
+        ("subject,label,ax\n", "header but no rows"),
+        ("subject,ax\n1,2\n", r"no column 'label'; it has subject, ax.*--label"),
+        ("subject,label\n1,2\n", "has no channel"),
+        ("subject,label,ax\n1,0,3\n,0,4\n", "column 'subject' has missing values, the first in line 3"),
+        ("subject,label,ax\n1,0,3\n1,0,\n", r"subject 1, label 0, trial 0 \(1 values\)"),
+        ("subject,label,ax\n1,0,3\n1,0,inf\n", "missing or infinite"),
+        ('subject,label,ax\n1,0,"3\n', "not a readable csv"),
+    ],
+)
+def test_csv_errors_name_the_file_and_the_rule(tmp_path: Path, text: str, message: str) -> None:
+    path = write(tmp_path / "r.csv", text)
+    with pytest.raises((RecordsError, DomainError), match=message) as caught:
+        read_recordings(path)
+    assert "r.csv" in str(caught.value)
+
+
+def test_npz_with_x_and_length_is_cut_at_the_lengths(tmp_path: Path) -> None:
+    path = tmp_path / "r.npz"
+    x = np.arange(10.0).reshape(5, 2)
+    np.savez(path, x=x, length=[2, 3], label=["run", "sit"], subject=[7, 8], trial=[1, 4])
+    first, second = read_recordings(path)
+    assert (first.label, first.subject, first.trial) == ("run", 7, 1)
+    np.testing.assert_array_equal(second.x, x[2:])
+    assert second.trial == 4
+
+
+def test_npz_with_named_channels_in_millionths_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "watch.npz"
+    np.savez(
+        path, X_labels=["ax", "ay"], ax=[1_000_000, 2_000_000, 0], ay=[0, 500_000, -1], length=[2, 1],
+        y=[1, 0], y_labels=["PEN", "ABD"], subject=[1, 2], side=[0, 1],
+    )  # fmt: skip
+    first, second = read_recordings(path)
+    assert (first.label, second.label, second.trial) == ("ABD", "PEN", 1)
+    np.testing.assert_allclose(first.x, [[1, 0], [2, 0.5]])
+
+
+GOOD = {
+    "x": np.zeros((5, 2)),
+    "length": np.array([2, 3]),
+    "label": np.array([0, 1]),
+    "subject": np.array([1, 2]),
+}
+
+
+@pytest.mark.parametrize(
+    ("change", "error", "message"),
+    [
+        ({"length": None}, RecordsError, "no array 'length'"),
+        ({"x": None}, RecordsError, "no array 'x'"),
+        ({"subject": None}, DomainError, r"no array 'subject'; it has label, length, x"),
+        ({"length": np.array([2, 2])}, RecordsError, r"adds up to \(4\); got float64 \(5, 2\)"),
+        ({"length": np.array([5, 0])}, RecordsError, "at least one sample"),
+        ({"label": np.array([0])}, RecordsError, r"'label' must have one value per recording \(2\)"),
+        ({"x": np.array([["a", "b"]] * 5)}, RecordsError, "must be numbers"),
+        ({"x": np.full((5, 2), np.nan)}, RecordsError, "2 of 2 recordings have missing"),
+        ({"label": np.array([{}, {}], dtype=object)}, RecordsError, "npz file of plain arrays"),
+    ],
+)
+def test_npz_errors_name_the_file_and_the_rule(
+    tmp_path: Path, change: dict, error: type[Exception], message: str
+) -> None:
+    path = tmp_path / "r.npz"
+    np.savez(path, **{name: value for name, value in {**GOOD, **change}.items() if value is not None})
+    with pytest.raises(error, match=message) as caught:
+        read_recordings(path)
+    assert "r.npz" in str(caught.value)
+
+
+def test_truncated_npz_missing_path_and_unknown_suffix_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "r.npz"
+    np.savez(path, **GOOD)
+    path.write_bytes(path.read_bytes()[:100])
+    with pytest.raises(RecordsError, match=r"r\.npz is not a complete npz"):
+        read_recordings(path)
+    with pytest.raises(RecordsError, match="does not exist"):
+        read_recordings(tmp_path / "none.csv")
+    with pytest.raises(RecordsError, match=r"not from \.xlsx"):
+        read_recordings(write(tmp_path / "r.xlsx", "x"))
+
+
+@pytest.mark.skipif("KESHI_DATA" not in os.environ, reason="needs the real watch data in KESHI_DATA")
+def test_the_watch_data_is_read() -> None:
+    found = read_recordings(Path(os.environ["KESHI_DATA"]) / "watch" / "watch.npz")
+    assert len(found) == 140
+    assert sum(len(r.x) for r in found) == 244_102
+    assert {r.label for r in found} == {"PEN", "ABD", "FEL", "IR", "ER", "TRAP", "ROW"}
+    assert {r.subject for r in found} == set(range(1, 11))
