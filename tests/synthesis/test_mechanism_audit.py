@@ -45,7 +45,7 @@ def audit(domain, *, epsilon=1.0, relation="add-or-remove", frequencies=2, **opt
 
 @pytest.mark.parametrize("epsilon", [0.5, 1.0, 4.0])
 def test_the_attack_proves_most_of_epsilon_and_never_more(epsilon):
-    """N = 100,000 a world, alpha = 1e-6; characteristic function and class counts in the plan, if LONG a length-scale."""
+    """N = 100,000 a world, alpha = 1e-6; characteristic function and class counts, if LONG a length-scale."""
     if LONG:
         columns = {name: Numerical(0, 1) for name in "abcd"} | {"label": Categorical(("no", "yes"))}
         domain, preset = Domain(columns, label="label"), PaperPreset(frequencies=2)

@@ -18,7 +18,7 @@ from typing import Any, cast
 
 from keshi._validate import in_range, positive
 from keshi.errors import DomainError, RecordsError
-from keshi.privacy.accounting import mu_from_epsilon
+from keshi.privacy.accounting import mu_from_epsilon, slack_share
 from keshi.privacy.domain_counts import count_candidates, count_fixed
 from keshi.privacy.histograms import (
     Ladder,
@@ -37,7 +37,6 @@ from keshi.records.domain import Categorical, Column, Domain, Numerical, Timesta
 from keshi.records.files import column_types, zoned_columns
 from keshi.records.raw_columns import raw_batches
 
-SLACK_SHARE = 1e-6  # of delta, for the integer grid of the noise; a release that needs more is refused
 THRESHOLD_SHARE = 0.1  # of delta; the threshold falls only with the root of its logarithm
 BUCKETS = (
     2**20
@@ -165,7 +164,7 @@ def learn_domain(
     }
     paid = len(texts) + len(ladders)
     delta_threshold = delta * THRESHOLD_SHARE if texts else 0.0
-    mu = mu_from_epsilon(epsilon, delta * (1.0 - SLACK_SHARE) - delta_threshold)
+    mu = mu_from_epsilon(epsilon, delta * (1.0 - slack_share(epsilon)) - delta_threshold)
     ledger = ledger or PrivacyLedger.in_memory(epsilon=epsilon, delta=delta)
     run = run or uuid.uuid4().hex
     mu_bounds, mu_lists = (mu * math.sqrt(len(part) / max(paid, 1)) for part in (ladders, texts))
@@ -228,7 +227,7 @@ def learn_domain(
         delta=delta,
         unit=unit.describe(),
         mu=mu,
-        delta_slack=delta * SLACK_SHARE + delta_threshold,
+        delta_slack=delta * slack_share(epsilon) + delta_threshold,
         measurements=tuple(measured),
         remaining=ledger.remaining().epsilon,
         ledger=ledger.id,
