@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from keshi.privacy.unit import Relation
 from keshi.records.domain import Domain
 from keshi.synthesis.characteristic import CharacteristicFeatures
 from keshi.synthesis.features import ClassCounts, SpreadStatistic
@@ -20,7 +19,8 @@ class PaperPreset:
 
     Deviations, each because the original is not differentially private: the length-scale is measured under DP (5 %
     of mu^2) instead of read off ten raw records; bounds and categories come from the Domain; noise is drawn on the
-    integers from operating-system entropy; class counts are projected onto the simplex; published records are hard.
+    integers from operating-system entropy; class counts are projected onto the simplex; published records are hard. The neighbouring relation is add-or-remove
+    unless another is asked for, so that everything of one ledger adds up; the paper's own is replace-one.
 
     Attributes:
         frequencies: k. The released code's default on Adult is 500.
@@ -31,7 +31,6 @@ class PaperPreset:
     counts_share: float = 0.05
     schedule: Schedule = field(default_factory=Schedule)
     name: str = "paper"
-    relation: Relation = "replace-one"
     shares: tuple[float, ...] = (0.05, 0.95)
 
     def plan(self, domain: Domain, earlier: Sequence[Measurement], *, seed: int) -> Plan:
