@@ -21,6 +21,13 @@ def positive_integer(name: str, value: int) -> int:
     return int(value)
 
 
+def seed_in_range(value: int) -> int:
+    """Return `value` if numpy and torch both take it as a seed."""
+    if isinstance(value, bool) or not hasattr(value, "__index__") or not 0 <= int(value) < 2**63:
+        raise ValueError(f"seed must be a whole number from 0 to 2^63 - 1, got {value!r}.")
+    return int(value)
+
+
 def in_range(name: str, value: float, lower: float, upper: float, *, open_ends: bool = False) -> float:
     """Return `value` if lower <= value <= upper (strictly inside where `open_ends`)."""
     inside = isinstance(value, (int, float)) and (

@@ -33,8 +33,12 @@ def test_the_quick_demo_prints_about_ten_lines_and_writes_a_report(tmp_path):
     page = (tmp_path / "demo/private/report.html").read_text(encoding="utf-8")
     assert "5,912 people" in page
     assert "do not publish" in page
-    release = tmp_path / "demo/release"
+    release = tmp_path / "demo/table/release"
     assert PrivateEmbedding.load(release / "embedding").statement.epsilon == 1.0
     assert len(Generator.load(release / "generator").sample(10)) == 10
     measured = json.loads((tmp_path / "demo/private/censoring.json").read_text(encoding="utf-8"))
     assert 0 < measured["after"]["attacker"]["accuracy"] < 1
+    card = (release / "CARD.md").read_text(encoding="utf-8")
+    assert "everything in this folder" in card
+    assert not any("encoder" in str(path) for path in release.rglob("*"))  # it has no such guarantee
+    assert (tmp_path / "demo/sensor/release/encoder/manifest.json").exists()

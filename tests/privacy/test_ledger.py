@@ -42,7 +42,8 @@ def own_state(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Monk
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
     created = tmp_path / "people.ledger"
-    PrivacyLedger.create(created, epsilon=EPSILON, delta=DELTA, dataset="people", unit="one subject").close()
+    unit = "adding or removing one subject"
+    PrivacyLedger.create(created, epsilon=EPSILON, delta=DELTA, dataset="people", unit=unit).close()
     return created
 
 
@@ -769,3 +770,12 @@ def test_reading_a_hundred_spends_takes_well_under_a_second() -> None:
     start = time.perf_counter()
     ledger.spent()
     assert time.perf_counter() - start < 0.5
+
+
+def test_spends_for_different_units_are_never_added_up():
+    book = PrivacyLedger.in_memory(epsilon=1.0, delta=1e-5)
+    book.spend(run="a", index=0, what="x", mu=0.01, unit="adding or removing one record")
+    with pytest.raises(BudgetError, match="together they would guarantee neither"):
+        book.spend(run="b", index=0, what="x", mu=0.01, unit="replacing one record")
+    book.spend(run="b", index=0, what="x", mu=0.01, unit="adding or removing one record")
+    assert book.spent().measurements == 2

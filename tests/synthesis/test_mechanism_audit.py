@@ -90,6 +90,11 @@ def test_a_claim_too_large_for_many_copies_at_once_is_audited_in_smaller_draws()
     assert found.bounds.n == 300
 
 
+def test_a_domain_with_a_ledger_of_its_own_is_audited_without_touching_it():
+    found = audit(MIXED.with_ledger("0" * 32), trials=200)
+    assert not found.failed
+
+
 def test_the_tables_follow_the_domain_and_are_neighbours():
     tables = neighbouring_tables(MIXED, rows=24, extremes=32)
     encoder = TableEncoder(MIXED)

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from keshi.errors import DomainError
+from keshi.errors import BudgetError, DomainError
 from keshi.privacy import mechanisms
 from keshi.privacy.unit import PrivacyUnit
 from keshi.records.domain import Categorical, Domain, Numerical
@@ -91,4 +91,17 @@ def test_a_table_without_the_subject_column_is_refused_before_anything_is_spent(
             epsilon=1.0,
             delta=1e-5,
             unit=PrivacyUnit(subject="person"),
+        )
+
+
+def test_a_domain_that_names_a_ledger_is_not_embedded_without_it():
+    named = DOMAIN.with_ledger("0" * 32)
+    with pytest.raises(BudgetError, match="names the ledger 0000"):
+        embed_table(
+            people([("a", 0.1, "a")]).drop(columns="id"),
+            named,
+            PRESET,
+            epsilon=1.0,
+            delta=1e-5,
+            unit=PrivacyUnit(),
         )

@@ -9,6 +9,7 @@ import sys
 
 import typer
 
+from keshi.cli.audit_mechanism import audit_mechanism
 from keshi.cli.censor import censor
 from keshi.cli.demo import demo
 from keshi.cli.domain import domain
@@ -41,6 +42,7 @@ def version(show: bool = typer.Option(False, "--version", help="Print the versio
 
 for verb in (synthesize, domain, embed, train, sample, censor, inspect, demo):
     app.command()(verb)
+app.command("audit-mechanism")(audit_mechanism)
 app.add_typer(ledger_app, name="ledger")
 
 

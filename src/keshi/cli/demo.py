@@ -25,7 +25,9 @@ RECORD_LEVEL = (
 
 
 def demo(
-    output: Path = typer.Option(Path("demo"), "--output", "-o", help="Folder for release/ and private/."),
+    output: Path = typer.Option(
+        Path("demo"), "--output", "-o", help="Folder for table/, sensor/ and private/."
+    ),
     seed: int = typer.Option(0, "--seed", help="Repeats the training; never the noise."),
     quick: bool = typer.Option(
         False, "--quick", help="A tenth of the training: to see it run, not to judge it."
@@ -46,9 +48,13 @@ def demo(
     torch.set_num_threads(1)  # small networks: a second thread costs more than it gives
     started = time.perf_counter()
     with new_folder(output, overwrite=True) as folder:
-        release, private = folder / "release", folder / "private"
-        release.mkdir()
-        private.mkdir()
+        release, private = folder / "table" / "release", folder / "private"
+        for part in (
+            release,
+            private,
+            folder / "sensor" / "release",
+        ):  # one release each: only the table's is DP
+            part.mkdir(parents=True)
         synthesizer, table_sections = _table_part(seed=seed, quick=quick)
         generator = synthesizer.generator_
         synthesizer.embedding_.save(release / "embedding")
@@ -57,7 +63,7 @@ def demo(
         statement = generator.statement
         write_atomically(release / "statement.json", json_to_bytes(statement.to_dict()))
         write_atomically(release / "CARD.md", release_card(statement, generator.domain).encode())
-        censoring_sections = _sensor_part(release, private, seed=seed, quick=quick)
+        censoring_sections = _sensor_part(folder / "sensor" / "release", private, seed=seed, quick=quick)
         report = synthesis_report(
             "keshi demo: a synthetic table and a censored sensor",
             statement.sentence,
@@ -162,7 +168,7 @@ def _sensor_part(release: Path, private: Path, *, seed: int, quick: bool) -> lis
         f"  a fresh attacker names the person: {result.before.attacker.accuracy:.3f} -> "
         f"{result.after.attacker.accuracy:.3f} (majority {result.majority:.3f}); no worst-case guarantee"
     )
-    result.encoder.save(release / "censored-encoder")
+    result.encoder.save(release / "encoder")
     write_atomically(private / "censoring.json", json_to_bytes(result.audit()))
     return [censoring_section_of(result)]
 

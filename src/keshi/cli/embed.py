@@ -61,21 +61,21 @@ def embed(
     Example: keshi embed people.csv --domain people.toml --epsilon 1 -o people.embedding
     """
     from keshi._validate import one_of
-    from keshi.artifacts.atomic import refuse_to_replace
     from keshi.records.domain import Domain
     from keshi.synthesis.presets import PRESETS
 
-    refuse_to_replace(output, overwrite=overwrite)
+    check_output(output, overwrite=overwrite)
+    known = Domain.read(domain)
     embedding = embed_file(
         table,
-        Domain.read(domain),
+        known,
         PRESETS[one_of("preset", preset, tuple(PRESETS))],
         epsilon=epsilon,
         delta=delta,
         relation=relation,
         subject=subject,
         max_records=max_records,
-        ledger=open_ledger(Domain.read(domain), domain, ledger),
+        ledger=open_ledger(known, domain, ledger),
         run=run,
         seed=seed,
         show_values=show_values,
@@ -84,6 +84,21 @@ def embed(
     print(f"wrote {output} ({describe(embedding)})")
     print(embedding.statement.sentence)
     print(f"Next: keshi train {output} -o {output.stem}.generator")
+
+
+def check_output(output: Path, *, overwrite: bool) -> None:
+    """Raise now, and not after the budget is spent or the training is over, where an artefact cannot be written."""
+    import os
+
+    from keshi.artifacts.atomic import refuse_to_replace
+    from keshi.errors import ArtifactError
+
+    folder = Path(os.path.abspath(output)).parent
+    if not folder.is_dir():
+        raise ArtifactError(f"{output} cannot be written: the folder {folder} does not exist. Create it.")
+    if not os.access(folder, os.W_OK):
+        raise ArtifactError(f"{output} cannot be written: the folder {folder} is read-only for you.")
+    refuse_to_replace(output, overwrite=overwrite)
 
 
 def embed_file(

@@ -32,7 +32,11 @@ def create(
         1e-5, "--delta", help="The delta of (epsilon, delta); far below 1 / records."
     ),
     dataset: str | None = typer.Option(None, "--dataset", help="Name of the data set. Default: the file's."),
-    unit: str = typer.Option("", "--unit", help="Whom the budget protects, in words, for the reader."),
+    unit: str = typer.Option(
+        "",
+        "--unit",
+        help="Whom it protects, such as 'adding or removing one subject'. Default: as the first spend says.",
+    ),
 ) -> None:
     """Give a data set its privacy budget, once.
 

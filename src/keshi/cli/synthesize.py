@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,7 +25,7 @@ from keshi.cli.embed import (
     embed_file,
     open_ledger,
 )
-from keshi.cli.train import STEPS, THREADS, train_embedding
+from keshi.cli.train import STEPS, THREADS, check_training, train_embedding
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -66,13 +68,16 @@ def synthesize(
     from keshi._validate import one_of, positive_integer
     from keshi.artifacts.store import json_to_bytes, write_atomically
     from keshi.records.domain import Domain
-    from keshi.records.files import read_batches, write_table
+    from keshi.records.files import column_types, read_batches, write_table
     from keshi.synthesis.presets import PRESETS
     from keshi.synthesis.private_embedding import PrivateEmbedding
 
     started, cpu = time.perf_counter(), time.process_time()
     if rows is not None:
         positive_integer("rows", rows)
+    check_training(steps=steps, threads=threads, seed=seed)
+    if holdout is not None:
+        column_types(holdout)  # whether it is there and can be read
     release, private = output / "release", output / "private"
     known = Domain.read(domain)
     if (release / "embedding").exists() != resume:
@@ -82,28 +87,36 @@ def synthesize(
             else f"{release} holds an embedding, and its budget is spent: add --resume to go on with it, "
             "or choose another folder for a new release."
         )
-    for folder in (release, private):
-        folder.mkdir(parents=True, exist_ok=True)
+    if not resume and release.is_dir() and any(release.iterdir()):
+        raise ValueError(
+            f"{release} holds other files, and a release is published as a whole; choose another folder."
+        )
     if resume:
         embedding = PrivateEmbedding.load(release / "embedding")
         if embedding.domain != known:
             raise ValueError(f"{release / 'embedding'} was made under another domain than {domain}.")
-    else:
-        embedding = embed_file(
-            table,
-            known,
-            PRESETS[one_of("preset", preset, tuple(PRESETS))],
-            epsilon=epsilon,
-            delta=delta,
-            relation=relation,
-            subject=subject,
-            max_records=max_records,
-            ledger=open_ledger(known, domain, ledger),
-            run=run,
-            seed=seed,
-            show_values=show_values,
-        )
-        embedding.save(release / "embedding")
+        if (embedding.statement.epsilon, embedding.statement.delta) != (epsilon, delta):
+            raise ValueError(
+                f"{release / 'embedding'} was made at epsilon {embedding.statement.epsilon:g}, delta "
+                f"{embedding.statement.delta:g}; give the same, or choose another folder for a new release."
+            )
+    with new_folders(output, release, private):
+        if not resume:
+            embedding = embed_file(
+                table,
+                known,
+                PRESETS[one_of("preset", preset, tuple(PRESETS))],
+                epsilon=epsilon,
+                delta=delta,
+                relation=relation,
+                subject=subject,
+                max_records=max_records,
+                ledger=open_ledger(known, domain, ledger),
+                run=run,
+                seed=seed,
+                show_values=show_values,
+            )
+            embedding.save(release / "embedding")
     generator = train_embedding(embedding, steps=steps, seed=seed, threads=threads)
     generator.save(release / "generator", overwrite=resume)
     rows = rows or max(1, round(embedding.count))
@@ -133,6 +146,23 @@ def synthesize(
         write_private_report(private, f"Synthetic {table.stem}", statement, sections)
         print(f"report for you alone: {private / 'report.html'}")
     print(f"Next: keshi sample {release / 'generator'} --rows 100000 -o more.csv")
+
+
+@contextmanager
+def new_folders(*folders: Path) -> Iterator[None]:
+    """Make the folders first, so that nothing is spent where nothing can be written; remove them after a failure."""
+    made = []
+    try:
+        for folder in folders:
+            if not folder.is_dir():
+                folder.mkdir(parents=folder == folders[0])
+                made.append(folder)
+        yield
+    except BaseException:
+        for folder in reversed(made):
+            with suppress(OSError):  # it is not empty: something was paid for and is kept
+                folder.rmdir()
+        raise
 
 
 def audit_sections(

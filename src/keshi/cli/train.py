@@ -29,10 +29,11 @@ def train(
 
     Example: keshi train people.embedding -o people.generator
     """
-    from keshi.artifacts.atomic import refuse_to_replace
+    from keshi.cli.embed import check_output
     from keshi.synthesis.private_embedding import PrivateEmbedding
 
-    refuse_to_replace(output, overwrite=overwrite)
+    check_training(steps=steps, threads=threads, seed=seed)
+    check_output(output, overwrite=overwrite)
     generator = train_embedding(PrivateEmbedding.load(embedding), steps=steps, seed=seed, threads=threads)
     generator.save(output, overwrite=overwrite)
     last = generator.learning_curve[-1]
@@ -42,17 +43,25 @@ def train(
     print(f"Next: keshi sample {output} --rows 10000 -o synthetic.csv")
 
 
+def check_training(*, steps: int | None, threads: int | None, seed: int) -> None:
+    """Raise for an argument of the training that cannot be; `synthesize` asks this before the budget is spent."""
+    from keshi._validate import positive_integer, seed_in_range
+
+    for name, value in (("steps", steps), ("threads", threads)):
+        if value is not None:
+            positive_integer(name, value)
+    seed_in_range(seed)
+
+
 def train_embedding(
     embedding: PrivateEmbedding, *, steps: int | None, seed: int, threads: int | None
 ) -> Generator:
     """Train with a progress bar."""
-    from keshi._validate import one_of, positive_integer
+    from keshi._validate import one_of
     from keshi.cli.progress import progress_bar
     from keshi.synthesis.presets import PRESETS
     from keshi.synthesis.synthesizer import train, with_steps
 
-    if steps is not None:
-        positive_integer("steps", steps)
     preset = with_steps(PRESETS[one_of("preset", embedding.preset, tuple(PRESETS))], steps)
     with progress_bar("training") as advance:
         return train(

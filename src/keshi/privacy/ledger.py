@@ -84,7 +84,7 @@ class PrivacyLedger:
             epsilon: the whole budget, for everything that is ever released of this data set.
             delta: its delta, strictly between 0 and 1.
             dataset: what the data set is called.
-            unit: the privacy unit, in words.
+            unit: the privacy unit, as `PrivacyUnit.describe` says it; empty: the first spend decides.
             state: folder of this machine's memory of ledgers; see ledger_state.state_folder.
             timeout: seconds to wait for another process.
         """
@@ -200,6 +200,7 @@ class PrivacyLedger:
         delta_slack: float = 0.0,
         delta_threshold: float = 0.0,
         plan: str = "",
+        unit: str = "",
         statement: Mapping[str, Any] | None = None,
     ) -> Receipt:
         """Write a spend to the disk; only after it returned may the noisy value be drawn.
@@ -215,6 +216,7 @@ class PrivacyLedger:
             delta_slack: its share of delta, rounded up, computed at the epsilon of the whole budget.
             delta_threshold: the delta of a threshold; a field of the lines that have one.
             plan: hash of the measurement's plan; the same run and index with another plan is refused.
+            unit: whom the measurement protects, as `PrivacyUnit.describe` says it; all spends of a ledger agree.
             statement: further public facts for the line (JSON values).
 
         Raises:
@@ -234,7 +236,7 @@ class PrivacyLedger:
         }
         if delta_threshold:
             fields["delta_threshold"] = float(delta_threshold)
-        fields |= {"plan": plan, "statement": dict(statement or {}), "at": self._now()}
+        fields |= {"plan": plan, "unit": unit, "statement": dict(statement or {}), "at": self._now()}
 
         def check(chain: list[Entry]) -> dict[str, Any]:
             earlier = _measurements(chain, "spend", run, index)
@@ -248,6 +250,7 @@ class PrivacyLedger:
                     f"run {run!r}, measurement {index} is paid for and its noisy value is kept. Use it "
                     f"again with stored({run!r}, {index}): drawing a second one would cost more privacy."
                 )
+            _refuse_other_unit(chain, unit)
             refuse_overspending(
                 chain, mu=mu, delta_slack=delta_slack, delta_threshold=delta_threshold, what=what
             )
@@ -336,6 +339,17 @@ class PrivacyLedger:
             if self._state is not None:
                 self._state.write(entry)
         return entry
+
+
+def _refuse_other_unit(chain: list[Entry], unit: str) -> None:
+    """The mu of different units or relations do not add up to a guarantee for any of them."""
+    promised = [chain[0].fields.get("unit", ""), *(e.fields["unit"] for e in chain if e.kind == "spend")]
+    other = sorted({earlier for earlier in promised if earlier and earlier != unit})
+    if other and unit:
+        raise BudgetError(
+            f"this ledger's budget is for {other[0]}, and this measurement is for {unit}: together they would "
+            "guarantee neither. Keep to one unit and relation, or give the other a ledger of its own."
+        )
 
 
 def _budget(epsilon: float, delta: float) -> dict[str, Any]:

@@ -69,6 +69,7 @@ def release(
     index: int,
     what: str,
     plan_hash: str,
+    unit: str = "",
     largest_distance: float = 1e-12,
 ) -> NDArray[np.int64]:
     """Spend mu in the ledger, then add discrete Gaussian noise to exact integer sums. Nothing else adds noise.
@@ -84,6 +85,7 @@ def release(
         what: One or two words for the ledger.
         plan_hash: Hash of the public plan; a stored value is reused only under the plan, the unit of privacy and
             the mu it was measured by.
+        unit: Whom it protects, in words, for the ledger.
         largest_distance: Total variation from the ideal Gaussian that the caller's delta leaves room for.
 
     Returns:
@@ -95,7 +97,7 @@ def release(
     sums = np.ascontiguousarray(sums, dtype=np.int64)
     if len(sums) != sum(block.size for block in blocks):
         raise ValueError(f"expected {sum(block.size for block in blocks)} sums, got {len(sums)}.")
-    if len(sums) and np.abs(sums).max() >= LARGEST_SUM:
+    if len(sums) and max(int(sums.max()), -int(sums.min())) >= LARGEST_SUM:
         raise ValueError("the sums are too large for 64-bit integers: too many records for this grid.")
     paid_for = _hash_of(plan_hash, blocks, mu)
     stored = ledger.stored(run, index, plan=paid_for)
@@ -115,6 +117,7 @@ def release(
         mu=mu,
         delta_slack=delta_slack(distance, ledger.budget["epsilon"]),
         plan=paid_for,
+        unit=unit,
     )  # on disk before the noise exists: a crash from here on loses budget, never privacy
     noisy = np.concatenate(
         [
@@ -208,6 +211,7 @@ def release_above_threshold(
         delta_slack=delta_slack(distance, ledger.budget["epsilon"]),
         delta_threshold=delta_threshold,
         plan=paid_for,
+        unit=unit.describe(),
     )  # on disk before the noise exists
     noisy = discrete_gaussian(sums, scale)
     published = {key: int(steps) for key, steps in zip(candidates, noisy, strict=True) if steps >= least}
@@ -245,6 +249,8 @@ def threshold(scale: int, *, touched: int, smallest: int, unit: PrivacyUnit, del
 def _sides(unit: PrivacyUnit) -> int:
     """How many of two neighbours may hold a unit that the other lacks."""
     return 1 if unit.relation == "add-or-remove" else 2
+
+
 def _hash_of(plan_hash: str, blocks: Sequence[Block], mu: float, *, delta_threshold: float = 0.0) -> str:
     """What a spend pays for: a resumed run under another unit, epsilon or plan must not get this value."""
     listing = [[block.name, block.size, block.sensitivity, block.share] for block in blocks]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
+from decimal import ROUND_CEILING, Decimal
 from typing import Any
 
 
@@ -18,7 +19,8 @@ class PrivacyStatement:
             for their thresholds.
         measurements: What was measured with noise, in order.
         remaining: epsilon that remains of the ledger's budget at its delta.
-        ledger, ledger_head: The ledger, and the hash of its last entry when this was written.
+        ledger, ledger_head: The ledger, and the hash of its last entry when this was written; empty where none
+            was kept.
         assumed_public: What was taken to be public knowledge.
     """
 
@@ -37,13 +39,14 @@ class PrivacyStatement:
     def sentence(self) -> str:
         """The promise in one sentence."""
         count = len(self.measurements)
-        left = (
-            "nothing of the budget remains"
-            if self.remaining < 0.005
-            else f"epsilon {self.remaining:.3g} of the budget remains"
-        )
+        if not self.ledger:
+            left = "no ledger kept"
+        elif self.remaining < 0.005:
+            left = "nothing of the budget remains"
+        else:
+            left = f"epsilon {self.remaining:.3g} of the budget remains"
         return (
-            f"({self.epsilon:.2f}, {self.delta:.3g})-differential privacy for {self.unit}; "
+            f"({_rounded_up(self.epsilon)}, {_rounded_up(self.delta)})-differential privacy for {self.unit}; "
             f"{count} noisy measurement{'s' if count != 1 else ''} ({', '.join(self.measurements)}); {left}."
         )
 
@@ -57,3 +60,11 @@ class PrivacyStatement:
         for key in ("measurements", "assumed_public"):
             known[key] = tuple(known[key])
         return cls(**known)
+
+
+def _rounded_up(value: float) -> str:
+    """Hundredths, or three significant figures below 1; never less, or the promise would look stronger than it is."""
+    exact = Decimal(repr(float(value)))
+    last = -2 if exact >= 1 else exact.adjusted() - 2  # hundredths, or the third significant figure
+    rounded = exact.quantize(Decimal((0, (1,), last)), rounding=ROUND_CEILING)
+    return f"{rounded:.2f}" if exact >= 1 else f"{float(rounded):.3g}"

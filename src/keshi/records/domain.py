@@ -6,7 +6,9 @@ ever reads a record. Imports neither privacy nor networks.
 
 from __future__ import annotations
 
+import json
 import math
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -34,6 +36,13 @@ class Categorical:
     missing: bool = False
     other: bool = False
     dtype: str | None = None
+
+    def __post_init__(self) -> None:
+        if isinstance(
+            self.categories, list | tuple
+        ):  # numpy's scalars, as in series.unique(), become Python's
+            plain = tuple(v.item() if hasattr(v, "item") else v for v in self.categories)
+            object.__setattr__(self, "categories", plain)
 
     @property
     def cells(self) -> int:
@@ -124,11 +133,27 @@ class Domain:
     source: str = field(default="the domain", compare=False)
 
     def __post_init__(self) -> None:
-        problems = [p for name, column in self.columns.items() for p in _column_problems(name, column)]
+        for key in ("ignore", "missing_values"):
+            if isinstance(getattr(self, key), list):
+                object.__setattr__(self, key, tuple(getattr(self, key)))
+        from keshi.records.domain_checks import column_problems
+
+        problems = [p for name, column in self.columns.items() for p in column_problems(name, column)]
         if not self.columns:
             problems.append("there are no columns; declare each as a table [columns.NAME].")
         if self.outside not in ("clip", "refuse"):
             problems.append(f'outside must be "clip" or "refuse", got {self.outside!r}.')
+        problems += [
+            f"{key} must be a text, got {getattr(self, key)!r}."
+            for key in ("label", "ledger")
+            if not isinstance(getattr(self, key), str | None)
+        ]
+        for key in ("ignore", "missing_values"):
+            texts = getattr(self, key)
+            if not isinstance(texts, tuple) or not all(isinstance(text, str) for text in texts):
+                problems.append(f"{key} must be a list of texts, got {texts!r}.")
+        if problems:
+            raise DomainError(listing(self.source, problems))
         if self.label is not None:
             problems += self._label_problems(self.label)
         both = sorted(set(self.ignore) & set(self.columns))
@@ -237,35 +262,11 @@ def category_key(value: Any) -> str:
     return str(value)
 
 
-def _column_problems(name: str, column: Column) -> list[str]:
-    if isinstance(column, Categorical):
-        keys = [category_key(value) for value in column.categories]
-        if not keys:
-            return [f"column {name!r}: categories is empty; list the values that are possible."]
-        double = sorted({key for key in keys if keys.count(key) > 1}) if len(set(keys)) < len(keys) else []
-        if double:
-            return [f"column {name!r}: categories must differ; these are listed twice: {double}."]
-        return []
-    if isinstance(column, Timestamp):
-        try:
-            lower, upper = column.bounds_seconds
-        except (ValueError, TypeError):
-            return [
-                f"column {name!r}: bounds must be moments such as 2020-01-31T12:00:00, "
-                f"got {column.lower!r} and {column.upper!r}."
-            ]
-        zones = {datetime.fromisoformat(m).tzinfo is None for m in (column.lower, column.upper)}
-        if len(zones) > 1:
-            return [f"column {name!r}: give both bounds with an offset from UTC or both without."]
-    else:
-        for key in ("lower", "upper"):
-            bound = getattr(column, key)
-            if isinstance(bound, bool) or not isinstance(bound, int | float) or not math.isfinite(bound):
-                return [f"column {name!r}: {key} must be a finite number, got {bound!r}."]
-        lower, upper = column.lower, column.upper
-    if not lower < upper:
-        return [f"column {name!r}: lower must be below upper, got {column.lower} and {column.upper}."]
-    return []
+def table_name(column: str) -> str:
+    """The heading of a column's table in a domain file, quoted where TOML needs it."""
+    bare = re.fullmatch(r"[A-Za-z0-9_-]+", column)
+    quoted = json.dumps(column, ensure_ascii=False).replace("\x7f", "\\u007f")
+    return f"[columns.{column if bare else quoted}]"
 
 
 def listing(source: str, problems: list[str]) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +11,16 @@ import tomlkit
 from tomlkit.exceptions import TOMLKitError
 
 from keshi.errors import DomainError
-from keshi.records.domain import Categorical, Column, Domain, Numerical, Ordinal, Timestamp, listing
+from keshi.records.domain import (
+    Categorical,
+    Column,
+    Domain,
+    Numerical,
+    Ordinal,
+    Timestamp,
+    listing,
+    table_name,
+)
 
 FORMAT = "keshi-domain-1"
 _TYPES: dict[str, type[Any]] = {
@@ -36,11 +45,13 @@ def read(path: str | Path) -> Domain:
     """
     path = Path(path)
     try:
-        text = path.read_text(encoding="utf-8")
+        text = path.read_text(encoding="utf-8-sig")  # an editor may have put a byte order mark
     except FileNotFoundError as error:
         raise DomainError(
             f"{path}: there is no such domain file; `keshi domain FILE > {path.name}` drafts one."
         ) from error
+    except IsADirectoryError as error:
+        raise DomainError(f"{path}: expected a domain file, this is a folder.") from error
     except UnicodeDecodeError as error:
         raise DomainError(f"{path}: a domain file is UTF-8 text, and this is not.") from error
     return loads(text, source=str(path))
@@ -63,7 +74,10 @@ def loads(text: str, *, source: str = "the domain") -> Domain:
     ]
     columns: dict[str, Column] = {}
     tables = document.get("columns", {})
-    for name, table in tables.items() if isinstance(tables, dict) else ():
+    if not isinstance(tables, dict):
+        problems.append(f"columns must be tables such as [columns.age], got {tables!r}.")
+        tables = {}
+    for name, table in tables.items():
         column, found = _parse_column(name, table)
         problems += found
         if column is not None:
@@ -74,8 +88,8 @@ def loads(text: str, *, source: str = "the domain") -> Domain:
         columns,
         label=document.get("label"),
         outside=document.get("outside", "clip"),
-        ignore=tuple(document.get("ignore", ())),
-        missing_values=tuple(document.get("missing_values", ())),
+        ignore=document.get("ignore", ()),
+        missing_values=document.get("missing_values", ()),
         ledger=document.get("ledger"),
         source=source,
     )
@@ -151,13 +165,9 @@ def _parse_column(name: str, table: Any) -> tuple[Column | None, list[str]]:
     ]
     if problems:
         return None, problems
-    if "categories" in fields:
-        if not isinstance(fields["categories"], list):
-            return None, [f"column {name!r}: categories must be a list, got {fields['categories']!r}."]
-        fields["categories"] = tuple(fields["categories"])
     if kind == "timestamp":
         for key in ("lower", "upper"):
-            if isinstance(fields[key], datetime):  # TOML has moments of its own
+            if isinstance(fields[key], date):  # TOML has moments and days of its own
                 fields[key] = fields[key].isoformat()
     return _TYPES[kind](**fields), []
 
@@ -192,6 +202,7 @@ def draft(types: Mapping[str, str], *, source: str) -> str:
         types: Column name -> "text", "integer", "number", "boolean" or "timestamp".
         source: Name of the file they come from.
     """
+    source = " ".join(source.split())  # a comment ends where the line ends
     lines = [
         f'format = "{FORMAT}"',
         f"# Drafted from the column names and types of {source}. Nothing else of it was read: a bound or a category",
@@ -205,7 +216,7 @@ def draft(types: Mapping[str, str], *, source: str) -> str:
     for name, kind in types.items():
         lines += [
             "",
-            f"[columns.{tomlkit.key(name).as_string() if name else tomlkit.key([name]).as_string()}]",
+            table_name(name),
         ]
         lines += [*_DRAFTS[kind], "# missing = true                # a missing value is a cell of its own"]
     return "\n".join(lines) + "\n"

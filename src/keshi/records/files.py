@@ -7,7 +7,10 @@ from __future__ import annotations
 
 import gzip
 import os
+import re
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -37,18 +40,18 @@ def table_batches(table: Any, *, rows: int = BATCH_ROWS) -> TableBatches:
 
     try:
         frame = nw.from_native(table, eager_only=True)
-    except TypeError as error:
+    except (TypeError, ValueError) as error:
         raise RecordsError(
             f"expected a table (pandas, polars, pyarrow), got {type(table).__name__}; "
             "read a file with keshi.records.files.read_batches."
         ) from error
-    if not isinstance(table, pd.DataFrame):
-        table = frame.to_pandas()
-    whole: pd.DataFrame = table
 
     def batches() -> Iterator[pd.DataFrame]:
-        for start in range(0, max(len(whole), 1), rows):
-            yield whole.iloc[start : start + rows]
+        for start in range(0, max(len(frame), 1), rows):
+            if isinstance(table, pd.DataFrame):
+                yield table.iloc[start : start + rows]
+            else:
+                yield _to_pandas(frame[start : start + rows].to_arrow())
 
     return batches
 
@@ -57,7 +60,7 @@ def read_batches(path: str | Path, domain: Domain, *, rows: int = BATCH_ROWS) ->
     """Batches of the table in a csv, parquet or Arrow file, typed as the domain says.
 
     Raises:
-        RecordsError: if the file is not there, is empty, or cannot be read as its name says (when it is read).
+        RecordsError: if the file is not there, is empty, or (when it is read) is not what its name says.
     """
     path = Path(path)
     _check_file(path)
@@ -66,9 +69,7 @@ def read_batches(path: str | Path, domain: Domain, *, rows: int = BATCH_ROWS) ->
         return lambda: _csv_batches(path, domain, rows)
     if name.endswith(_PARQUET):
         return lambda: _parquet_batches(path, rows)
-    if name.endswith(_ARROW):
-        return lambda: _arrow_batches(path)
-    raise RecordsError(f"{path}: expected a table in {', '.join(_CSV + _PARQUET + _ARROW)}.")
+    return lambda: _arrow_batches(path, rows)
 
 
 def column_types(path: str | Path) -> dict[str, str]:
@@ -111,7 +112,7 @@ def _schema(path: str | Path) -> Any:
     path = Path(path)
     _check_file(path)
     name = path.name.lower()
-    try:
+    with _readable(path):
         if name.endswith(_CSV):
             with pa.csv.open_csv(path, parse_options=_parse_options(path)) as reader:
                 schema = reader.schema
@@ -120,8 +121,13 @@ def _schema(path: str | Path) -> Any:
         else:
             with pa.ipc.open_file(path) as file:
                 schema = file.schema
-    except pa.ArrowInvalid as error:
-        raise RecordsError(f"{path}: cannot be read as its name says: {_first_line(error)}") from error
+        names = schema.names  # decoded here
+    double = sorted(name for name, times in Counter(names).items() if times > 1)
+    if double:
+        raise RecordsError(
+            f"{path}: column names must differ; these stand twice: {double}. Rename one of each."
+        )
+
     return schema
 
 
@@ -139,9 +145,8 @@ def write_table(
         The number of texts that were quoted.
     """
     path = Path(path)
+    check_table_output(path)
     name = path.name.lower()
-    if not name.endswith((".csv", ".csv.gz", *_PARQUET)):
-        raise ValueError(f"{path}: a table is written as .csv, .csv.gz or .parquet.")
     temporary = path.with_name(f".{path.name}.{os.getpid()}.partial")
     changed = 0
 
@@ -166,6 +171,20 @@ def write_table(
     return changed
 
 
+def check_table_output(path: Path) -> None:
+    """Raise unless a table can be written to `path`.
+
+    Raises:
+        RecordsError: if the ending is none of ours, or there is no folder to write in.
+    """
+    if not path.name.lower().endswith((".csv", ".csv.gz", *_PARQUET)):
+        raise RecordsError(f"{path}: a table is written as .csv, .csv.gz or .parquet; give such a name.")
+    if path.is_dir():
+        raise RecordsError(f"{path}: this is a folder; give the name of a file in it.")
+    if not path.parent.is_dir():
+        raise RecordsError(f"{path}: the folder {path.parent} does not exist; create it.")
+
+
 def _write_csv(tables: Iterable[pd.DataFrame], path: Path, *, compress: bool) -> None:
     with path.open("wb") as raw:
         # No time stamp inside the gzip member: the same table gives the same bytes.
@@ -183,7 +202,13 @@ def _write_parquet(tables: Iterable[pd.DataFrame], path: Path) -> None:
     writer = None
     try:
         for table in tables:
-            arrow = pa.Table.from_pandas(table, preserve_index=False)
+            try:
+                arrow = pa.Table.from_pandas(table, preserve_index=False)
+            except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
+                raise RecordsError(
+                    "parquet wants one type a column, and a column has several (say texts beside numbers); "
+                    "write .csv instead."
+                ) from error
             writer = writer or pa.parquet.ParquetWriter(path, arrow.schema)
             writer.write_table(arrow.cast(writer.schema))
     finally:
@@ -209,6 +234,8 @@ def _check_file(path: Path) -> None:
         raise RecordsError(f"{path}: expected a file with a table, this is a folder.")
     if not path.exists():
         raise RecordsError(f"{path}: there is no such file.")
+    if not path.name.lower().endswith(_CSV + _PARQUET + _ARROW):
+        raise RecordsError(f"{path}: expected a table in {', '.join(_CSV + _PARQUET + _ARROW)}.")
     if path.stat().st_size == 0:
         raise RecordsError(f"{path}: the file is empty; expected a header line and records.")
 
@@ -228,65 +255,108 @@ def _csv_batches(path: Path, domain: Domain, rows: int) -> Iterator[pd.DataFrame
     # Categories are matched by their text, so 007 stays 007; whatever is no number in a numerical column is left
     # as text too, for the encoder to name in one message with all other problems.
     names = list(column_types(path))
-    double = sorted({name for name in names if names.count(name) > 1})
-    if double:
-        raise RecordsError(f"{path}: column names must differ; these stand twice: {double}.")
+    numerical = {name for name, column in domain.columns.items() if isinstance(column, Numerical)}
     options = pa.csv.ConvertOptions(
         column_types={name: pa.string() for name in names},
         null_values=["", *domain.missing_values],
         strings_can_be_null=True,
         quoted_strings_can_be_null=False,
     )
-    read = pa.csv.ReadOptions(block_size=1 << 22)
+    with (
+        _readable(path),
+        pa.csv.open_csv(path, convert_options=options, parse_options=_parse_options(path)) as reader,
+    ):
+        seen = 0
+        for batch in reader:
+            seen += len(batch)
+            columns = [
+                _as_numbers(array) if name in numerical else array
+                for name, array in zip(batch.schema.names, batch.columns, strict=True)
+            ]
+            batch = pa.RecordBatch.from_arrays(columns, names=batch.schema.names)
+            for start in range(0, len(batch), rows):
+                yield batch.slice(start, rows).to_pandas()
+        if not seen:
+            yield pd.DataFrame({name: pd.Series(dtype=object) for name in names})
+
+
+def _as_numbers(texts: Any) -> Any:
+    import pyarrow as pa
+    import pyarrow.compute
+
     try:
-        with pa.csv.open_csv(
-            path, read_options=read, convert_options=options, parse_options=_parse_options(path)
-        ) as reader:
-            seen = 0
-            for batch in reader:
-                frame = batch.to_pandas()
-                for name, column in domain.columns.items():
-                    if isinstance(column, Numerical) and name in frame:
-                        frame[name] = _as_numbers(frame[name])
-                seen += len(frame)
-                for start in range(0, len(frame), rows):
-                    yield frame.iloc[start : start + rows]
-            if not seen:
-                yield pd.DataFrame(columns=names)
-    except (pa.ArrowInvalid, OSError, EOFError) as error:
-        raise RecordsError(f"{path}: cannot be read as csv: {_first_line(error)}") from error
-
-
-def _as_numbers(texts: pd.Series) -> pd.Series:
-    numbers = pd.to_numeric(texts, errors="coerce")
-    return texts if (numbers.isna() & texts.notna()).any() else numbers.astype("float64")
+        return pa.compute.cast(pa.compute.utf8_trim_whitespace(texts), pa.float64())
+    except pa.ArrowInvalid:
+        return texts
 
 
 def _parquet_batches(path: Path, rows: int) -> Iterator[pd.DataFrame]:
-    import pyarrow as pa
     import pyarrow.parquet
 
-    try:
-        with pa.parquet.ParquetFile(path) as file:
-            if not file.metadata.num_rows:
-                yield file.schema_arrow.empty_table().to_pandas()
-            for batch in file.iter_batches(batch_size=rows):
-                yield batch.to_pandas()
-    except (pa.ArrowInvalid, OSError) as error:
-        raise RecordsError(f"{path}: cannot be read as parquet: {_first_line(error)}") from error
+    with _readable(path), pyarrow.parquet.ParquetFile(path) as file:
+        if not file.metadata.num_rows:
+            yield _to_pandas(file.schema_arrow.empty_table())
+        for batch in file.iter_batches(batch_size=rows):
+            yield _to_pandas(batch)
 
 
-def _arrow_batches(path: Path) -> Iterator[pd.DataFrame]:
+def _arrow_batches(path: Path, rows: int) -> Iterator[pd.DataFrame]:
+    import pyarrow as pa
+
+    with _readable(path), pa.ipc.open_file(path) as file:
+        if not file.num_record_batches:
+            yield _to_pandas(file.schema.empty_table())
+        for index in range(file.num_record_batches):
+            batch = file.get_batch(index)
+            for start in range(0, max(len(batch), 1), rows):
+                yield _to_pandas(batch.slice(start, rows))
+
+
+def _to_pandas(arrow: Any) -> pd.DataFrame:
+    import pyarrow as pa
+
+    # Where a batch has a missing value, whole numbers would become floats, and large ones lose digits: then one
+    # record would change how its neighbours are read. pandas' nullable types keep them.
+    nullable = {
+        getattr(pa, name)(): getattr(pd, f"{kind}Dtype")()
+        for name, kind in (
+            *(
+                (f"{sign}int{bits}", f"{sign.upper()}Int{bits}")
+                for sign in ("", "u")
+                for bits in (8, 16, 32, 64)
+            ),
+            ("bool_", "Boolean"),
+        )
+    }
+    # Metadata may hold pandas' own types and an index; the columns are what counts.
+    frame: pd.DataFrame = arrow.replace_schema_metadata().to_pandas(types_mapper=nullable.get)
+    return frame
+
+
+@contextmanager
+def _readable(path: Path) -> Iterator[None]:
+    """Turn a reader's errors into one that names the file and the rule; what they quote of the records stays out."""
     import pyarrow as pa
 
     try:
-        with pa.ipc.open_file(path) as file:
-            for index in range(file.num_record_batches):
-                yield file.get_batch(index).to_pandas()
-    except (pa.ArrowInvalid, OSError) as error:
-        raise RecordsError(f"{path}: cannot be read as Arrow: {_first_line(error)}") from error
-
-
-def _first_line(error: Exception) -> str:
-    # Only the rule that was broken: what follows a colon in Arrow's messages quotes values of the records.
-    return str(error).splitlines()[0].split(":")[0] if str(error) else type(error).__name__
+        yield
+    except UnicodeDecodeError as error:
+        raise RecordsError(f"{path}: this is not UTF-8 text; save it as UTF-8.") from error
+    except (pa.ArrowException, OSError, EOFError) as error:
+        text = str(error)
+        counts = re.search(r"Expected (\d+) columns, got (\d+)", text)
+        if "UTF8" in text:
+            why = "this is not UTF-8 text; save it as UTF-8"
+        elif counts:
+            why = (
+                f"its header names {counts[1]} columns and a line has {counts[2]}; quote fields that contain commas "
+                "or line ends, and see that the file is complete"
+            )
+        elif "Empty CSV" in text:
+            why = "there is no header line with a line end and no records"
+        else:
+            # Only the rule that was broken: what follows a colon in Arrow's messages quotes values of the records.
+            first = text.splitlines()[0].split(":")[0] if text else type(error).__name__
+            why = f"the file is damaged, incomplete, or not what its name says ({first})"
+        # Not chained: a traceback would print the reader's message with the records it quotes.
+        raise RecordsError(f"{path}: {why}.") from None

@@ -235,7 +235,9 @@ def lines(
 
             axes.set_yscale("log")
             axes.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0), numticks=8))
-            axes.yaxis.set_major_formatter(lambda value, _: f"{value:g}")  # 0.001, not mathematics in raw form
+            axes.yaxis.set_major_formatter(
+                lambda value, _: f"{value:g}"
+            )  # 0.001, not mathematics in raw form
             axes.minorticks_off()
         else:
             axes.yaxis.set_major_locator(_few_ticks(5))

@@ -7,14 +7,15 @@ privacy.mechanisms here. Records may be read once per measurement, and never aga
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from keshi.privacy.accounting import delta_slack, mu_from_epsilon
+from keshi.errors import BudgetError, DomainError
+from keshi.privacy.accounting import delta_slack, mu_from_epsilon, slack_share
 from keshi.privacy.contribution import Contributions
 from keshi.privacy.ledger import PrivacyLedger
 from keshi.privacy.mechanisms import Block, noise_scales, release
@@ -25,8 +26,8 @@ from keshi.records.encoded import EncodedBatch
 from keshi.synthesis.features import WEIGHT
 from keshi.synthesis.private_embedding import Measurement, Plan, PrivateEmbedding, share_of_mu
 
-# Part of delta kept back for the integer grid of the noise; a release that needs more is refused.
-SLACK_SHARE = 1e-6
+LARGEST_BATCH = 2**16  # records: 2^16 of at most AMPLITUDE * WEIGHT = 2^34 each stay below 2^53
+MOST_RECORDS = 2**27  # records of at most 2^34 each, so that sums stay below 2^62
 Progress = Callable[[str, int], None]
 """Called with what is going on and the number of records read so far."""
 RecordBatches = Callable[[], Iterable[EncodedBatch]]
@@ -80,7 +81,9 @@ def embed_partial(
     """
     sums = np.zeros(plan.size, dtype=np.int64)
     rows = 0
-    for batch in batches:
+    for batch in _sliced(batches):
+        if rows + len(batch) > MOST_RECORDS:
+            raise ValueError(f"more than {MOST_RECORDS:,} records: their sums would not fit 64-bit integers.")
         if weights is None:
             own = np.ones(len(batch))
         else:
@@ -94,11 +97,19 @@ def embed_partial(
     return Partial(plan.hash, frozenset({shard}), rows, sums * WEIGHT if weights is None else sums)
 
 
+def _sliced(batches: Iterable[EncodedBatch]) -> Iterator[EncodedBatch]:
+    """The same records, at most LARGEST_BATCH at a time: so many weighted features sum exactly in a float64."""
+    for batch in batches:
+        for start in range(0, len(batch), LARGEST_BATCH):
+            rows = slice(start, start + LARGEST_BATCH)
+            yield EncodedBatch(batch.vectors[rows], batch.classes[rows])
+
+
 def merge(partials: Iterable[Partial], *, shards: int) -> Partial:
     """Add the sums of all `shards` shards; in any order, with the same bits.
 
     Raises:
-        ValueError: if a shard comes twice or is missing, or partials follow different plans.
+        ValueError: if a shard comes twice, is missing or unknown, or partials follow different plans.
     """
     merged: Partial | None = None
     for partial in partials:
@@ -110,11 +121,17 @@ def merge(partials: Iterable[Partial], *, shards: int) -> Partial:
             raise ValueError(f"shard {min(double)} came twice; each may be counted once.")
         if merged.plan_hash != partial.plan_hash:
             raise ValueError("the partials follow different plans; embed every shard under one plan.")
+        if merged.rows + partial.rows > MOST_RECORDS:
+            raise ValueError(f"more than {MOST_RECORDS:,} records: their sums would not fit 64-bit integers.")
         merged = Partial(
             merged.plan_hash,
             merged.shards | partial.shards,
             merged.rows + partial.rows,
             merged.sums + partial.sums,
+        )
+    if merged is not None and not merged.shards <= set(range(shards)):
+        raise ValueError(
+            f"shard {max(merged.shards)} is none of the {shards} expected, which are numbered from 0."
         )
     missing = set(range(shards)) - (merged.shards if merged else set())
     if merged is None or missing:
@@ -131,7 +148,7 @@ def measure(
     ledger: PrivacyLedger,
     run: str,
     index: int,
-    largest_distance: float,
+    largest_distance: float = 1e-12,
 ) -> Measurement:
     """Release the merged sums with noise: one Gaussian measurement of all blocks together."""
     if total.plan_hash != plan.hash:
@@ -149,6 +166,7 @@ def measure(
         index=index,
         what=plan.what,
         plan_hash=plan.hash,
+        unit=unit.describe(),
         largest_distance=largest_distance,
     )
     return Measurement(plan, sums, noise_scales(blocks, mu), mu)
@@ -177,17 +195,25 @@ def embed(
         epsilon, delta: What the whole embedding spends.
         unit: The unit of privacy.
         contributions: Weight of each record, where the unit is a subject.
-        ledger: Where it is spent; without one, a throw-away ledger with exactly this budget.
+        ledger: Where it is spent: the one that the domain names, if it does; without one, a throw-away ledger with
+            exactly this budget.
         run: Name of the run in the ledger; resuming under the same name reuses what was measured.
         seed: Repeats the (public) choice of frequencies. It never reaches the noise.
         progress: Told how many records were read.
 
     Raises:
         BudgetError: if the ledger has less left than epsilon.
+        DomainError: if the records contradict the domain; the first reading finds that, before anything is spent.
     """
-    mu = mu_from_epsilon(epsilon, delta * (1.0 - SLACK_SHARE))
+    mu = mu_from_epsilon(epsilon, delta * (1.0 - slack_share(epsilon)))
     # What the grid of the noise may add to delta, as a total variation: see accounting.delta_slack.
-    room = delta * SLACK_SHARE / delta_slack(1.0, epsilon)
+    room = delta * slack_share(epsilon) / delta_slack(1.0, epsilon)
+    kept = ledger is not None
+    if domain.ledger is not None and (ledger is None or ledger.id != domain.ledger):
+        raise BudgetError(
+            f"{domain.source} names the ledger {domain.ledger}, and {'none' if ledger is None else ledger.id} was "
+            "given; open the right one with PrivacyLedger.open(path), or give --ledger."
+        )
     ledger = ledger or PrivacyLedger.in_memory(epsilon=epsilon, delta=delta)
     run = run or uuid.uuid4().hex
     measurements: list[Measurement] = []
@@ -199,6 +225,8 @@ def embed(
         weights = None if contributions is None else contributions.weights
         total = embed_partial(_reported(records(), plan.what, progress), plan, weights=weights)
         units = total.rows if contributions is None else contributions.subjects
+        if unit.count_is_public and not units:  # only where the number of units is public may it show
+            raise DomainError(f"there are no records, so no {unit.name} to replace; nothing was spent.")
         measurements.append(
             measure(
                 total,
@@ -216,11 +244,11 @@ def embed(
         delta=delta,
         unit=unit.describe(),
         mu=mu,
-        delta_slack=delta * SLACK_SHARE,
+        delta_slack=delta * slack_share(epsilon),
         measurements=tuple(m.plan.what for m in measurements),
         remaining=ledger.remaining().epsilon,
-        ledger=ledger.id,
-        ledger_head=ledger.head,
+        ledger=ledger.id if kept else "",
+        ledger_head=ledger.head if kept else "",
         assumed_public=(
             "column names, types, bounds and categories as declared in domain.toml",
             *((f"the number of {unit.name}s",) if unit.count_is_public else ()),

@@ -21,11 +21,11 @@ from numpy.typing import NDArray
 
 from keshi._validate import in_range, positive, positive_integer
 from keshi.errors import DomainError
-from keshi.privacy.accounting import delta_slack, grid_distance
+from keshi.privacy.accounting import delta_slack, grid_distance, slack_share
 from keshi.privacy.ledger import PrivacyLedger
 from keshi.privacy.unit import PrivacyUnit
 from keshi.records.domain import Domain
-from keshi.synthesis.embedding import SLACK_SHARE, Preset
+from keshi.synthesis.embedding import Preset
 from keshi.synthesis.neighbours import neighbouring_tables
 from keshi.synthesis.noise_checks import Check, NoiseTally
 from keshi.synthesis.private_embedding import PrivateEmbedding
@@ -165,6 +165,7 @@ def audit_mechanism(
     if unit.subject is not None:
         raise DomainError("an audit of subjects is not built yet; audit the same plan for records.")
     started = time.perf_counter()
+    domain = replace(domain, ledger=None)  # made-up records spend from throw-away ledgers, never from the data set's
     tables = neighbouring_tables(domain, rows=_BASE_RECORDS, extremes=_EXTREME_RECORDS)
     unplanned = Claim(domain, FixedPlans((), (), ""), epsilon, delta, unit)
     first = released(
@@ -278,7 +279,7 @@ def draw_copies(
     A release is refused where the grid of its noise costs more delta than the claim leaves room for. N copies cost N
     times that, so there is a largest N; at usual epsilons it is far above the size of a draw.
     """
-    room = claim.delta * SLACK_SHARE / delta_slack(1.0, claim.epsilon) / len(claim.plans.plans)
+    room = claim.delta * slack_share(claim.epsilon) / delta_slack(1.0, claim.epsilon) / len(claim.plans.plans)
     cost = grid_distance((1, scale) for scale in scales)
     most = max(1, min(_CHUNK // len(scales), int(room / cost)))
     counts = [most] * (copies // most) + ([copies % most] if copies % most else [])

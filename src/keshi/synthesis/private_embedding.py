@@ -187,8 +187,11 @@ class PrivateEmbedding:
         artifact = store.load(path, kind="embedding")
         try:
             return cls._from_artifact(artifact)
-        except (KeyError, TypeError, ValueError, StopIteration) as error:
-            raise ArtifactError(f"{path}: the embedding's parts do not fit together: {error!r}.") from error
+        except (KeyError, TypeError, ValueError, AttributeError, IndexError, StopIteration) as error:
+            raise ArtifactError(
+                f"{path}: the embedding's parts do not fit together ({error!r}). Restore it from a copy; the noise "
+                "cannot be drawn again."
+            ) from error
 
     @classmethod
     def _from_artifact(cls, artifact: store.Artifact) -> PrivateEmbedding:
@@ -206,8 +209,10 @@ class PrivateEmbedding:
             sums = tensors[f"{index}.sums"]
             if plan.hash != entry["plan_hash"] or sums.shape != (plan.size,) or sums.dtype != np.int64:
                 raise ValueError(f"measurement {index} does not follow its plan")
-            measurements.append(Measurement(plan, sums, tuple(entry["scales"]), entry["mu"]))
-        return cls(
+            if len(entry["scales"]) != len(blocks) or min(entry["scales"]) < 1 or not entry["mu"] > 0:
+                raise ValueError(f"measurement {index} has no noise scale for every block")
+            measurements.append(Measurement(plan, sums, tuple(entry["scales"]), float(entry["mu"])))
+        embedding = cls(
             Domain.loads(artifact.files["domain.toml"].decode(), source="domain.toml"),
             PrivacyUnit(**settings["unit"]),
             tuple(measurements),
@@ -217,6 +222,21 @@ class PrivateEmbedding:
             settings["preset"],
             settings["public_count"],
         )
+        embedding._check_layout()
+        return embedding
+
+    def _check_layout(self) -> None:
+        """Raise where the measurements are of other records than the domain describes."""
+        width, classes = self.domain.width, self.domain.n_classes
+        for block in (block for measurement in self.measurements for block in measurement.plan.features):
+            widths = {getattr(block, "width", width)}
+            if isinstance(block, CharacteristicFeatures):
+                widths.add(block.frequencies.shape[1])
+            if widths != {width} or getattr(block, "n_classes", classes) != classes:
+                raise ValueError("the measurements do not follow the columns of the domain")
+        count = self.public_count
+        if (count is not None) is not self.unit.count_is_public or not (count is None or count >= 1):
+            raise ValueError("the number of units contradicts the neighbouring relation")
 
 
 def project_to_simplex(values: NDArray[np.float64], total: float) -> NDArray[np.float64]:

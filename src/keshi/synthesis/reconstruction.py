@@ -48,6 +48,9 @@ class Schedule:
         positive_integer("steps", self.steps)
         positive("learning_rate", self.learning_rate)
         positive("batch_share", self.batch_share)
+        positive("critic_learning_rate", self.critic_learning_rate)
+        if self.critic_every != 0:
+            positive_integer("critic_every", self.critic_every)
 
 
 @dataclass(frozen=True)

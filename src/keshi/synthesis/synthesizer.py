@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from keshi._validate import in_range, one_of, positive, positive_integer
+from keshi._validate import in_range, one_of, positive, positive_integer, seed_in_range
 from keshi.artifacts import store
 from keshi.errors import ArtifactError, DomainError, NotFittedError
 from keshi.privacy.contribution import Contributions, bound_contributions
 from keshi.privacy.statement import PrivacyStatement
 from keshi.privacy.unit import PrivacyUnit, Relation
-from keshi.records.domain import Domain
-from keshi.records.files import read_batches, table_batches
+from keshi.records.domain import Categorical, Domain, table_name
+from keshi.records.files import BATCH_ROWS, read_batches, table_batches
 from keshi.records.tables import TableEncoder
 from keshi.synthesis.embedding import Preset, embed
 from keshi.synthesis.embedding import Progress as EmbedProgress
@@ -32,6 +32,9 @@ if TYPE_CHECKING:
     from keshi.synthesis.reconstruction import Progress as TrainProgress
 
 SAMPLE_ROWS = 65_536  # records generated at a time: memory does not grow with their number
+BATCH_VALUES = 2**24  # numbers in a batch of encoded records, 128 MiB: neither does it grow with their width
+# Entries of an encoded record, and classes. The generator's layers grow with the square: 4,096 are 2.7 GB of training.
+WIDEST = 4_096
 
 
 class Generator:
@@ -71,11 +74,13 @@ class Generator:
         from keshi.synthesis.generators import draw_records
 
         positive_integer("n", n)
+        seed_in_range(seed)
         decoder = TableEncoder(self.domain)
         randomness = torch.Generator().manual_seed(seed)
         weights = torch.tensor(self.class_weights, dtype=torch.float64)
-        for start in range(0, n, SAMPLE_ROWS):
-            rows = min(SAMPLE_ROWS, n - start)
+        most = _batch_rows(self.domain, SAMPLE_ROWS)
+        for start in range(0, n, most):
+            rows = min(most, n - start)
             classes = torch.multinomial(weights, rows, replacement=True, generator=randomness)
             noise = torch.randn(rows, self.network.latent, generator=randomness)
             with torch.inference_mode():
@@ -159,6 +164,9 @@ def train(
     """
     from keshi.synthesis.reconstruction import train_generator
 
+    seed_in_range(seed)
+    if threads is not None:
+        positive_integer("threads", threads)
     preset = preset or PRESETS[one_of("preset", embedding.preset, tuple(PRESETS))]
     network, curve = train_generator(
         embedding, preset.schedule, seed=seed, threads=threads, progress=progress
@@ -219,8 +227,8 @@ class PearlSynthesizer:
         self.preset = PRESETS[one_of("preset", preset, tuple(PRESETS))] if isinstance(preset, str) else preset
         self.unit = PrivacyUnit(relation or self.preset.relation, subject, max_records)
         self.ledger = ledger
-        self.seed = seed
-        self.threads = threads
+        self.seed = seed_in_range(seed)
+        self.threads = None if threads is None else positive_integer("threads", threads)
 
     def fit(
         self,
@@ -297,15 +305,18 @@ def embed_table(
     show_values: bool = False,
 ) -> PrivateEmbedding:
     """Embed a table in memory or in a file. The first pass checks it against the domain before anything is spent."""
-    if not domain.slots:
-        raise DomainError(f"{domain.source}: there is no column beside the label; nothing to synthesize.")
-    source = str(table) if isinstance(table, str | Path) else "the table"
-    batches = read_batches(table, domain) if isinstance(table, str | Path) else table_batches(table)
+    seed_in_range(seed)
+    _check_width(domain)
+    rows = _batch_rows(domain, BATCH_ROWS)
+    if isinstance(table, str | Path):
+        source, batches = str(table), read_batches(table, domain, rows=rows)
+    else:
+        source, batches = "the table", table_batches(table, rows=rows)
     encoder = TableEncoder(domain, subject=unit.subject, show_values=show_values)
 
     def embed_with(contributions: Contributions | None) -> PrivateEmbedding:
         return embed(
-            lambda: (encoder.encode(batch, source=source) for batch in batches()),
+            lambda: encoder.encode_batches(batches(), source=source),
             domain,
             preset,
             epsilon=epsilon,
@@ -323,6 +334,25 @@ def embed_table(
     identifiers = (encoder.subjects(batch, source=source) for batch in batches())
     with bound_contributions(identifiers, unit_weight=WEIGHT, max_records=unit.max_records) as contributions:
         return embed_with(contributions)
+
+
+def _batch_rows(domain: Domain, most: int) -> int:
+    return max(1, min(most, BATCH_VALUES // domain.width))
+
+
+def _check_width(domain: Domain) -> None:
+    if not domain.slots:
+        raise DomainError(f"{domain.source}: there is no column beside the label; nothing to synthesize.")
+    if domain.width > WIDEST or domain.n_classes > WIDEST:
+        cells = {
+            name: column.cells for name, column in domain.columns.items() if isinstance(column, Categorical)
+        }
+        name = max(cells, key=lambda name: cells[name])
+        raise DomainError(
+            f"{domain.source}: a record would take {domain.width:,} numbers and {domain.n_classes:,} classes, and at "
+            f"most {WIDEST:,} of either can be trained on; column {name!r} alone has {cells[name]:,} categories. "
+            f"List fewer, coarser ones in {table_name(name)} and set other = true, or put the column under ignore."
+        )
 
 
 def with_steps(preset: PaperPreset, steps: int | None) -> PaperPreset:

@@ -1,0 +1,112 @@
+"""What a column's declaration must fulfil, so that nothing can fail for it after the budget is spent."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from datetime import datetime
+from typing import Any
+
+from keshi.records.domain import Categorical, Column, Numerical, Timestamp, category_key
+
+
+def column_problems(name: str, column: Column) -> list[str]:
+    """Everything about a column's declaration that cannot be, in words."""
+    problems = _text_problems("column names", [name])
+    problems += [
+        f"column {name!r}: {key} must be true or false, got {getattr(column, key)!r}."
+        for key in ("missing", "other", "integer")
+        if not isinstance(getattr(column, key, False), bool)
+    ]
+    if column.dtype is not None and not isinstance(column.dtype, str):
+        problems.append(f"column {name!r}: dtype must be the name of a pandas dtype, got {column.dtype!r}.")
+    if isinstance(column, Categorical):
+        return problems + _category_problems(name, column)
+    found = _moment_problems(name, column) if isinstance(column, Timestamp) else _bound_problems(name, column)
+    if not problems and not found:
+        lower, upper = (
+            column.bounds_seconds if isinstance(column, Timestamp) else (column.lower, column.upper)
+        )
+        if not float(lower) < float(upper):
+            found.append(
+                f"column {name!r}: lower must be below upper, got {column.lower} and {column.upper}."
+            )
+        elif not math.isfinite(float(upper) - float(lower)):
+            found.append(f"column {name!r}: the bounds are too far apart for 64-bit numbers; narrow them.")
+    return problems + found
+
+
+def _category_problems(name: str, column: Categorical) -> list[str]:
+    if not isinstance(column.categories, tuple):
+        return [f"column {name!r}: categories must be a list, got {column.categories!r}."]
+    if not column.categories:
+        return [f"column {name!r}: categories is empty; list the values that are possible."]
+    strange = [
+        value
+        for value in column.categories
+        if not isinstance(value, str | int | float) or (isinstance(value, float) and not math.isfinite(value))
+    ]
+    if strange:
+        return [
+            f"column {name!r}: categories must be texts, finite numbers, true or false; got {strange[:3]}. "
+            "A missing value is declared by missing = true."
+        ]
+    keys = [category_key(value) for value in column.categories] + ["OTHER"] * (column.other is True)
+    double = sorted(key for key, times in Counter(keys).items() if times > 1)
+    if double:
+        return [
+            f'column {name!r}: categories must differ (1, 1.0 and "1" are the same; other = true adds OTHER); '
+            f"these stand twice: {double[:5]}."
+        ]
+    return _text_problems(
+        f"column {name!r}: categories", [v for v in column.categories if isinstance(v, str)]
+    )
+
+
+def _moment_problems(name: str, column: Timestamp) -> list[str]:
+    try:
+        zones = {datetime.fromisoformat(m).tzinfo is None for m in (column.lower, column.upper)}
+    except (ValueError, TypeError):
+        return [
+            f"column {name!r}: bounds must be moments such as 2020-01-31T12:00:00, "
+            f"got {column.lower!r} and {column.upper!r}."
+        ]
+    if len(zones) > 1:
+        return [f"column {name!r}: give both bounds with an offset from UTC or both without."]
+    return []
+
+
+def _bound_problems(name: str, column: Numerical) -> list[str]:
+    for key in ("lower", "upper"):
+        bound = getattr(column, key)
+        try:
+            usable = not isinstance(bound, bool) and isinstance(bound, int | float) and math.isfinite(bound)
+        except OverflowError:  # a whole number beyond the largest float
+            usable = False
+        if not usable:
+            return [f"column {name!r}: {key} must be a finite number, got {bound!r}."]
+    if column.integer is True and column.lower < column.upper:
+        if math.ceil(column.lower) > math.floor(column.upper):
+            return [
+                f"column {name!r}: there is no whole number between {column.lower} and {column.upper}; "
+                "widen the bounds or leave integer out."
+            ]
+        if column.lower < -(2**63) or float(column.upper) >= 2**63:
+            return [
+                f"column {name!r}: whole numbers must fit 64 bits; narrow the bounds or leave integer out."
+            ]
+    return []
+
+
+def _text_problems(what: str, texts: list[Any]) -> list[str]:
+    """Texts that no UTF-8 file can hold."""
+    bad = [text for text in texts if not isinstance(text, str) or not _is_unicode(text)]
+    return [f"{what} must be texts of valid Unicode, got {bad[:3]!r}."] if bad else []
+
+
+def _is_unicode(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True

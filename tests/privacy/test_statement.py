@@ -1,0 +1,55 @@
+"""The promise in words is never stronger than the promise in numbers."""
+
+import re
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from keshi.privacy.statement import PrivacyStatement
+
+
+def statement(epsilon=1.0, delta=1e-5, remaining=0.0, ledger="a" * 32):
+    return PrivacyStatement(
+        epsilon=epsilon,
+        delta=delta,
+        unit="adding or removing one subject",
+        mu=0.27,
+        delta_slack=1e-11,
+        measurements=("length-scale", "embedding"),
+        remaining=remaining,
+        ledger=ledger,
+        ledger_head="",
+        assumed_public=("the columns",),
+    )
+
+
+def test_the_sentence_reads_as_in_the_specification():
+    assert statement().sentence == (
+        "(1.00, 1e-05)-differential privacy for adding or removing one subject; 2 noisy measurements "
+        "(length-scale, embedding); nothing of the budget remains."
+    )
+
+
+@given(st.floats(1e-3, 50), st.floats(1e-12, 0.1))
+def test_printed_epsilon_and_delta_are_never_below_the_true_ones(epsilon, delta):
+    shown = re.match(r"\((\S+), (\S+)\)", statement(epsilon, delta).sentence)
+    assert float(shown[1]) >= epsilon * (1 - 1e-12)
+    assert float(shown[1]) <= max(epsilon * 1.01, epsilon + 0.01)
+    assert delta * (1 - 1e-12) <= float(shown[2]) <= delta * 1.01
+
+
+@pytest.mark.parametrize(
+    ("remaining", "ledger", "words"),
+    [
+        (0.4, "a", "epsilon 0.4 of the budget remains"),
+        (0.0, "a", "nothing of the budget remains"),
+        (0.0, "", "no ledger kept"),
+    ],
+)
+def test_the_sentence_says_what_remains(remaining, ledger, words):
+    assert words in statement(remaining=remaining, ledger=ledger).sentence
+
+
+def test_it_comes_back_from_json():
+    assert PrivacyStatement.from_dict(statement().to_dict()) == statement()

@@ -1,0 +1,102 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from keshi.errors import DomainError
+from keshi.records.domain import Categorical, Domain, Numerical, Ordinal, Timestamp
+from keshi.records.domain_file import draft
+
+HEAD = 'format = "keshi-domain-1"\n'
+AGE = '[columns.age]\ntype = "numerical"\nlower = 0\nupper = 99\n'
+text = st.text(st.characters(exclude_categories=["Cs"]), max_size=8)
+columns = st.one_of(
+    st.builds(
+        Categorical,
+        st.lists(st.one_of(text, st.integers()), min_size=1, max_size=4, unique_by=str).map(tuple),
+        missing=st.booleans(),
+    ),
+    st.builds(Ordinal, st.just((1, 2, 3)), other=st.booleans()),
+    st.builds(Numerical, st.floats(-1e9, 0), st.floats(1, 1e9), missing=st.booleans()),
+    st.builds(Timestamp, st.just("2020-01-01"), st.just("2021-01-01T05:00:00"), missing=st.booleans()),
+)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.dictionaries(text, columns, min_size=1, max_size=4), st.lists(text, max_size=2))
+def test_a_domain_comes_back_from_its_file_as_it_was(declared, missing_values) -> None:
+    domain = Domain(declared, missing_values=tuple(missing_values), outside="refuse")
+    assert Domain.loads(domain.dumps()) == domain
+
+
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        ("", "first line must be format"),
+        ("x = = 1", "not TOML"),
+        ('format = "keshi-domain-9"', "first line must be format"),
+        (HEAD, "no columns"),
+        (HEAD + "columns = 3", "columns must be tables"),
+        (HEAD + "[columns]\nage = 3", "must be a table with a type"),
+        (HEAD + "colums = 1\n" + AGE, "unknown setting 'colums'"),
+        (HEAD + AGE + "low = 1", "unknown setting 'low'"),
+        (HEAD + '[columns.age]\ntype = "number"', "type must be one of"),
+        (HEAD + '[columns.age]\ntype = "numerical"', "lower and upper not declared"),
+        (HEAD + '[columns.a]\ntype = "categorical"\ncategories = "ab"', "categories must be a list"),
+        (HEAD + '[columns.a]\ntype = "categorical"\ncategories = [1, nan]', "finite numbers"),
+        (HEAD + 'missing_values = "NA"\n' + AGE, "missing_values must be a list"),
+        (HEAD + AGE.replace("0", '"0"', 1), "finite number"),
+        (HEAD + AGE + "missing = 1", "missing must be true or false"),
+    ],
+)
+def test_a_bad_file_is_refused_with_a_reason(tmp_path: Path, content: str, says: str) -> None:
+    path = tmp_path / "people.toml"
+    path.write_text(content)
+    with pytest.raises(DomainError) as refused:
+        Domain.read(path)
+    assert says in str(refused.value)
+    assert str(path) in str(refused.value)
+
+
+def test_a_file_that_is_not_there_or_not_text_or_a_folder_is_named(tmp_path: Path) -> None:
+    (tmp_path / "latin.toml").write_bytes(b"# \xe9\n")
+    for name, says in (("none.toml", "no such domain file"), ("latin.toml", "UTF-8"), (".", "folder")):
+        with pytest.raises(DomainError, match=says):
+            Domain.read(tmp_path / name)
+
+
+def test_a_byte_order_mark_and_toml_s_own_days_and_moments_are_read(tmp_path: Path) -> None:
+    path = tmp_path / "d.toml"
+    bounds = "lower = 2020-01-01\nupper = 2021-01-01T00:00:00"
+    path.write_text(f'{HEAD}[columns.t]\ntype = "timestamp"\n{bounds}', encoding="utf-8-sig")
+    assert Domain.read(path).columns["t"] == Timestamp("2020-01-01", "2021-01-01T00:00:00")
+
+
+def test_a_draft_filled_in_is_a_domain_whatever_the_columns_are_called() -> None:
+    names = [
+        "age",
+        "class",
+        "true",
+        "a.b",
+        'say "hi"',
+        "名前",
+        "שלום",
+        "🙂",
+        "",
+        "x\0y",
+        "two\nlines",
+        "\x7f",
+    ]
+    written = draft(dict.fromkeys(names, "number"), source="a\nfile.csv")
+    filled = written.replace("# lower = ?", "lower = 0 #").replace("# upper = ?", "upper = 1")
+    assert list(Domain.loads(filled).columns) == names
+
+
+def test_an_unfilled_draft_says_for_every_column_what_is_to_be_declared() -> None:
+    with pytest.raises(DomainError) as refused:
+        Domain.loads(draft({"a": "text", "b": "integer", "c": "timestamp", "d": "boolean"}, source="x"))
+    assert "3 problems" in str(refused.value)
+    assert "public knowledge" in str(refused.value)

@@ -1,0 +1,156 @@
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from keshi.errors import BudgetError, DomainError
+from keshi.privacy.ledger import PrivacyLedger
+from keshi.privacy.unit import PrivacyUnit
+from keshi.records.domain import Categorical, Domain, Numerical
+from keshi.records.encoded import EncodedBatch
+from keshi.synthesis.characteristic import CharacteristicFeatures
+from keshi.synthesis.embedding import Partial, embed, embed_partial, measure, merge
+from keshi.synthesis.features import AMPLITUDE, WEIGHT, ClassCounts, SpreadStatistic
+from keshi.synthesis.frequencies import draw_gaussian_frequencies
+from keshi.synthesis.presets import PaperPreset
+from keshi.synthesis.private_embedding import Plan
+
+DOMAIN = Domain({"c": Categorical(("a", "b")), "n": Numerical(0, 1), "y": Categorical((0, 1))}, label="y")
+PRESET = PaperPreset(frequencies=8)
+N = 700
+
+
+def plan(k: int = 9, seed: int = 0) -> Plan:
+    frequencies = draw_gaussian_frequencies(k, 3, squared_length_scale=1.0, seed=seed)
+    return Plan(
+        (CharacteristicFeatures(frequencies, 2), ClassCounts(2), SpreadStatistic(3, 2.0)),
+        (0.5, 0.3, 0.2),
+        "x",
+    )
+
+
+def records(n: int = N, seed: int = 1) -> EncodedBatch:
+    random = np.random.default_rng(seed)
+    return EncodedBatch(random.integers(-(2**20), 2**20, (n, 3)) / 2**20, random.integers(0, 2, n))
+
+
+def part(batch: EncodedBatch, rows) -> EncodedBatch:
+    return EncodedBatch(batch.vectors[rows], batch.classes[rows])
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.permutations(range(N)), st.lists(st.integers(0, N), max_size=5), st.integers(1, 4), st.randoms())
+def test_order_batches_shards_and_threads_change_not_one_bit(order, cuts, shards, random) -> None:
+    whole, the_plan = records(), plan()
+    expected = embed_partial([whole], the_plan)
+    shuffled = part(whole, np.array(order))
+    pieces = [
+        part(shuffled, slice(*ends)) for ends in zip([0, *sorted(cuts)], [*sorted(cuts), N], strict=True)
+    ]
+    with ThreadPoolExecutor(shards) as threads:
+        work = [threads.submit(embed_partial, pieces[s::shards], the_plan, shard=s) for s in range(shards)]
+        partials = [one.result() for one in work]
+    random.shuffle(partials)
+    merged = merge(partials, shards=shards)
+    assert merged.sums.tobytes() == expected.sums.tobytes()
+    assert merged.rows == N
+    assert merged.shards == frozenset(range(shards))
+
+
+def test_sums_of_classes_are_counts_in_grid_steps() -> None:
+    batch = records()
+    sums = embed_partial([batch], Plan((ClassCounts(2),), (1.0,), "x")).sums
+    assert sums.tolist() == [int((batch.classes == c).sum()) * AMPLITUDE * WEIGHT for c in (0, 1)]
+
+
+def shard(number: int, the_plan: Plan | None = None) -> Partial:
+    return embed_partial([records(5)], the_plan or plan(), shard=number)
+
+
+@pytest.mark.parametrize(
+    ("shards", "says"),
+    [([0, 0], "shard 0 came twice"), ([0], r"shards \[1\] of 2 are missing"), ([], r"shards \[0, 1\] of 2"),
+     ([0, 1, 2], "shard 2 is none of the 2 expected"),
+     ([0, 7], "shard 7 is none"), ([-1, 0, 1], r"none of the 2")],
+)  # fmt: skip
+def test_merge_refuses_a_shard_that_comes_twice_is_missing_or_unknown(shards, says) -> None:
+    with pytest.raises(ValueError, match=says):
+        merge([shard(number) for number in shards], shards=2)
+
+
+def test_merge_and_measure_refuse_sums_of_another_plan() -> None:
+    for other in (plan(seed=1), plan(k=8), replace(plan(), shares=(0.4, 0.4, 0.2))):
+        with pytest.raises(ValueError, match="different plans"):
+            merge([shard(0), shard(1, other)], shards=2)
+        with pytest.raises(ValueError, match="another plan"):
+            measure(shard(0), other, unit=PrivacyUnit(), mu=1.0, run="a", index=0,
+                    ledger=PrivacyLedger.in_memory(epsilon=1, delta=1e-5))  # fmt: skip
+
+
+def embedded(batches, **options):
+    settings = {"epsilon": 1.0, "delta": 1e-5, "unit": PrivacyUnit(), **options}
+    return embed(batches, DOMAIN, PRESET, **settings)
+
+
+def test_noise_is_fresh_for_every_run_whatever_the_seed() -> None:
+    first, again, other = (embedded(lambda: [records()], seed=seed) for seed in (0, 0, 1))
+    spread = SpreadStatistic
+    noises = [e.measurement(spread).sums for e in (first, again, other)]
+    assert not any((a == b).any() for a, b in ((noises[0], noises[1]), (noises[0], noises[2])))
+    assert first.measurements[0].plan.hash == again.measurements[0].plan.hash
+
+
+def test_a_resumed_run_gets_the_values_it_paid_for_and_pays_nothing() -> None:
+    ledger = PrivacyLedger.in_memory(epsilon=1, delta=1e-5)
+    first = embedded(lambda: [records()], ledger=ledger, run="monday")
+    spent = ledger.spent()
+    again = embedded(lambda: [records()], ledger=ledger, run="monday")
+    assert [m.sums.tobytes() for m in first.measurements] == [m.sums.tobytes() for m in again.measurements]
+    assert ledger.spent() == spent
+    with pytest.raises(BudgetError):
+        embedded(lambda: [records()], ledger=ledger, run="tuesday")
+
+
+def test_records_that_fail_half_way_spend_nothing() -> None:
+    ledger = PrivacyLedger.in_memory(epsilon=1, delta=1e-5)
+
+    def broken():
+        yield records()
+        raise DomainError("the last batch contradicts the domain")
+
+    before = ledger.head
+    with pytest.raises(DomainError):
+        embedded(broken, ledger=ledger)
+    assert ledger.head == before
+    assert ledger.spent().mu == 0
+
+
+def test_no_records_are_refused_only_where_their_number_is_public() -> None:
+    ledger = PrivacyLedger.in_memory(epsilon=1, delta=1e-5)
+    with pytest.raises(DomainError, match=r"no records.*nothing was spent"):
+        embedded(lambda: [records(0)], unit=PrivacyUnit(relation="replace-one"), ledger=ledger)
+    assert ledger.spent().mu == 0
+    assert embedded(lambda: [records(0)], ledger=ledger).count >= 1
+
+
+def test_the_number_of_records_is_kept_only_where_it_is_public() -> None:
+    assert embedded(lambda: [records()]).public_count is None
+    assert embedded(lambda: [records()], unit=PrivacyUnit(relation="replace-one")).public_count == N
+
+
+def test_progress_counts_the_records_of_every_reading() -> None:
+    calls = []
+    embedded(lambda: [records(), records()], progress=lambda what, n: calls.append(n))
+    assert calls == [N, 2 * N] * 2
+
+
+@pytest.mark.parametrize("epsilon", [0.01, 1.0, 10.0, 20.0])
+def test_a_budget_from_tiny_to_large_is_enough_for_all_measurements_of_the_paper(epsilon: float) -> None:
+    paper = embed(lambda: [records()], DOMAIN, PaperPreset(), epsilon=epsilon, delta=1e-5, unit=PrivacyUnit())
+    assert len(paper.measurements) == 2
+    assert paper.statement.remaining < 0.01 * epsilon

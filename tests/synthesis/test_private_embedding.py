@@ -1,0 +1,165 @@
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from safetensors.numpy import load, save
+from scipy.optimize import minimize
+
+from keshi.errors import ArtifactError
+from keshi.privacy.unit import PrivacyUnit
+from keshi.records.domain import Categorical, Domain, Numerical
+from keshi.records.encoded import EncodedBatch
+from keshi.synthesis.characteristic import CharacteristicFeatures
+from keshi.synthesis.embedding import embed
+from keshi.synthesis.features import ClassCounts, SpreadStatistic
+from keshi.synthesis.presets import PaperPreset
+from keshi.synthesis.private_embedding import PrivateEmbedding, project_to_simplex, share_of_mu
+
+DOMAIN = Domain({"c": Categorical(("a", "b")), "n": Numerical(0, 1), "y": Categorical((0, 1))}, label="y")
+
+
+@pytest.fixture(scope="module")
+def embedding() -> PrivateEmbedding:
+    random = np.random.default_rng(0)
+    batch = EncodedBatch(random.integers(-(2**20), 2**20, (90, 3)) / 2**20, random.integers(0, 2, 90))
+    unit = PrivacyUnit(relation="replace-one")
+    return embed(
+        lambda: [batch], DOMAIN, PaperPreset(frequencies=6), epsilon=1.0, delta=1e-5, unit=unit, seed=3
+    )
+
+
+@pytest.mark.parametrize("name", ["e", "e.zip"])
+def test_an_embedding_comes_back_from_its_file_bit_for_bit(embedding, tmp_path: Path, name: str) -> None:
+    embedding.save(tmp_path / name)
+    back = PrivateEmbedding.load(tmp_path / name)
+    assert (back.domain, back.unit, back.statement) == (embedding.domain, embedding.unit, embedding.statement)
+    assert (back.preset, back.public_count) == ("paper", 90)
+    for one, other in zip(embedding.measurements, back.measurements, strict=True):
+        assert one.plan.hash == other.plan.hash
+        assert one.sums.tobytes() == other.sums.tobytes()
+        assert (one.scales, one.mu, one.plan.shares) == (other.scales, other.mu, other.plan.shares)
+    back.save(tmp_path / f"again-{name}")
+    if name == "e":
+        for path in (tmp_path / "e").iterdir():
+            assert (tmp_path / "again-e" / path.name).read_bytes() == path.read_bytes()
+
+
+def test_values_are_the_sums_of_their_block_in_units_of_one_record(embedding) -> None:
+    measured = embedding.measurement(ClassCounts)
+    assert measured.values(CharacteristicFeatures).shape == (24,)
+    counts = measured.values(ClassCounts)
+    assert abs(counts.sum() - 90) < 8 * measured.noise_std(ClassCounts)
+    assert embedding.class_counts.sum() == pytest.approx(90)
+    assert (embedding.class_counts >= 0).all()
+    assert embedding.measurement(SpreadStatistic) is embedding.measurements[0]
+
+
+def test_mu_is_shared_so_that_squares_add_up() -> None:
+    assert sum(part**2 for part in share_of_mu(0.7, (0.05, 0.95))) == pytest.approx(0.49)
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.lists(st.floats(-20, 20), min_size=1, max_size=5), st.floats(0.5, 30))
+def test_the_projection_is_the_nearest_point_of_the_simplex(values, total) -> None:
+    noisy = np.array(values)
+    found = project_to_simplex(noisy, total)
+    assert found.sum() == pytest.approx(total)
+    assert (found >= 0).all()
+    brute = minimize(
+        lambda x: ((x - noisy) ** 2).sum(), np.full(len(noisy), total / len(noisy)), method="SLSQP",
+        jac=lambda x: 2 * (x - noisy), bounds=[(0, None)] * len(noisy),
+        constraints={"type": "eq", "fun": lambda x: x.sum() - total, "jac": lambda x: np.ones(len(noisy))},
+        options={"ftol": 1e-12, "maxiter": 500},
+    ).x  # fmt: skip
+    assert ((found - noisy) ** 2).sum() <= ((brute - noisy) ** 2).sum() + 1e-6
+
+
+def altered(folder: Path, *, tensors=None, manifest=None, domain=None, statement=None) -> None:
+    """Change parts and write the right checksums: what someone does who knows the format."""
+    listing = json.loads((folder / "manifest.json").read_text())
+    changes = {
+        "measurements.safetensors": tensors and (lambda raw: save(tensors(load(raw)))),
+        "domain.toml": domain and (lambda raw: domain(raw.decode()).encode()),
+        "statement.json": statement and (lambda raw: json.dumps(statement(json.loads(raw))).encode()),
+    }
+    for name, change in changes.items():
+        if change:
+            (folder / name).write_bytes(change((folder / name).read_bytes()))
+            digest = hashlib.sha256((folder / name).read_bytes()).hexdigest()
+            listing["files"][name] = digest
+    if manifest:
+        manifest(listing["settings"])
+    (folder / "manifest.json").write_text(json.dumps(listing))
+
+
+def without(key):
+    return lambda settings: settings.pop(key)
+
+
+def put(value, *path):
+    def change(settings):
+        for key in path[:-1]:
+            settings = settings[key]
+        settings[path[-1]] = value
+
+    return change
+
+
+CASES = {
+    "a frequency": {"tensors": lambda t: {**t, "1.0.frequencies": t["1.0.frequencies"] * 2}},
+    "off the grid": {"tensors": lambda t: {**t, "1.0.frequencies": t["1.0.frequencies"] + 1e-9}},
+    "fewer sums": {"tensors": lambda t: {**t, "0.sums": t["0.sums"][:-1]}},
+    "float sums": {"tensors": lambda t: {**t, "0.sums": t["0.sums"].astype(float)}},
+    "no sums": {"tensors": lambda t: {k: v for k, v in t.items() if k != "1.sums"}},
+    "swapped sums": {"tensors": lambda t: {**t, "0.sums": t["1.sums"], "1.sums": t["0.sums"]}},
+    "flat frequencies": {"tensors": lambda t: {**t, "1.0.frequencies": t["1.0.frequencies"].ravel()}},
+    "an unknown tensor": {"tensors": lambda t: {**t, "1.0.extra": t["0.sums"]}},
+    "no measurements": {"manifest": without("measurements")},
+    "no unit": {"manifest": without("unit")},
+    "measurements no list": {"manifest": put(3, "measurements")},
+    "an unknown block": {"manifest": put("magic", "measurements", 0, "blocks", 0, "kind")},
+    "another class count": {"manifest": put(3, "measurements", 1, "blocks", 1, "settings", "n_classes")},
+    "other shares": {"manifest": put([0.5, 0.5], "measurements", 1, "shares")},
+    "other plan hash": {"manifest": put("0" * 64, "measurements", 0, "plan_hash")},
+    "no scale": {"manifest": put([], "measurements", 0, "scales")},
+    "scale of nothing": {"manifest": put([0], "measurements", 0, "scales")},
+    "no mu": {"manifest": put("none", "measurements", 0, "mu")},
+    "another relation": {"manifest": put("both", "unit", "relation")},
+    "a hidden count": {"manifest": put(None, "public_count")},
+    "no count": {"manifest": put(0, "public_count")},
+    "another domain": {"domain": lambda text: text.replace('["a", "b"]', '["a", "b", "c"]')},
+    "more classes": {"domain": lambda text: text.replace("[0, 1]", "[0, 1, 2]")},
+    "no domain": {"domain": lambda text: "x ="},
+    "no statement": {"statement": lambda s: {}},
+    "statement no table": {"statement": lambda s: [1]},
+}
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_parts_that_do_not_fit_together_are_refused_with_a_typed_error(embedding, tmp_path, case) -> None:
+    folder = tmp_path / "e"
+    embedding.save(folder)
+    altered(folder, **CASES[case])
+    with pytest.raises(ArtifactError) as refused:
+        PrivateEmbedding.load(folder)
+    assert (
+        str(folder) in str(refused.value)
+        or ".safetensors" in str(refused.value)
+        or ".json" in str(refused.value)
+    )
+
+
+def test_a_flipped_bit_is_refused_by_the_checksum(embedding, tmp_path: Path) -> None:
+    embedding.save(tmp_path / "e")
+    path = tmp_path / "e" / "measurements.safetensors"
+    raw = bytearray(path.read_bytes())
+    raw[-1] ^= 1
+    path.write_bytes(raw)
+    with pytest.raises(ArtifactError, match="measurements"):
+        PrivateEmbedding.load(tmp_path / "e")
