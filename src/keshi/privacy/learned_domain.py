@@ -173,7 +173,7 @@ def learn_domain(
     run = run or uuid.uuid4().hex
     mu_bounds, mu_lists = (mu * math.sqrt(len(part) / max(paid, 1)) for part in (ladders, texts))
     plan = _hash(types, unit.to_dict(), epsilon, delta)
-    _refuse_unless_affordable(ledger, run, plan, mu_bounds, mu_lists, delta_threshold)
+    _refuse_unless_affordable(ledger, run, mu_bounds, mu_lists, delta_threshold)
 
     batches = raw_batches(path, types, progress)
     fixed = _count_fixed(batches, ladders, texts)
@@ -265,11 +265,11 @@ def _hash(*settings: Any) -> str:
 
 
 def _refuse_unless_affordable(
-    ledger: PrivacyLedger, run: str, plan: str, mu_bounds: float, mu_lists: float, delta_threshold: float
+    ledger: PrivacyLedger, run: str, mu_bounds: float, mu_lists: float, delta_threshold: float
 ) -> None:
     """Both measurements or none: a half-learnt domain would be money for nothing."""
-    missing = [
-        mu if mu and ledger.stored(run, index, plan=plan) is None else 0.0
+    missing = [  # whether a stored value follows this plan is checked where it is used
+        mu if mu and ledger.stored(run, index) is None else 0.0
         for index, mu in enumerate((mu_bounds, mu_lists))
     ]
     if any(missing):

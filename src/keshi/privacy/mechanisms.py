@@ -71,6 +71,7 @@ def release(
     plan_hash: str,
     unit: str = "",
     largest_distance: float = 1e-12,
+    outstanding: float | None = None,
 ) -> NDArray[np.int64]:
     """Spend mu in the ledger, then add discrete Gaussian noise to exact integer sums. Nothing else adds noise.
 
@@ -87,6 +88,7 @@ def release(
             the mu it was measured by.
         unit: Whom it protects, in words, for the ledger.
         largest_distance: Total variation from the ideal Gaussian that the caller's delta leaves room for.
+        outstanding: mu of this and all later measurements of the run; nothing is spent unless all are affordable.
 
     Returns:
         (coordinates,) noisy sums.
@@ -118,6 +120,7 @@ def release(
         delta_slack=delta_slack(distance, ledger.budget["epsilon"]),
         plan=paid_for,
         unit=unit,
+        outstanding=outstanding,
     )  # on disk before the noise exists: a crash from here on loses budget, never privacy
     noisy = np.concatenate(
         [

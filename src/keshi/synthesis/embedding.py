@@ -6,6 +6,7 @@ privacy.mechanisms here. Records may be read once per measurement, and never aga
 
 from __future__ import annotations
 
+import math
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -152,6 +153,7 @@ def measure(
     run: str,
     index: int,
     largest_distance: float = 1e-12,
+    outstanding: float | None = None,
 ) -> Measurement:
     """Release the merged sums with noise: one Gaussian measurement of all blocks together."""
     if total.plan_hash != plan.hash:
@@ -171,6 +173,7 @@ def measure(
         plan_hash=plan.hash,
         unit=unit.describe(),
         largest_distance=largest_distance,
+        outstanding=outstanding,
     )
     return Measurement(plan, sums, noise_scales(blocks, mu), mu)
 
@@ -205,7 +208,7 @@ def embed(
         progress: Told how many records were read.
 
     Raises:
-        BudgetError: if the ledger has less left than epsilon.
+        BudgetError: if the ledger has less left than epsilon; nothing is spent then.
         DomainError: if the records contradict the domain; the first reading finds that, before anything is spent.
     """
     mu = mu_from_epsilon(epsilon, delta * (1.0 - SLACK_SHARE))
@@ -223,7 +226,8 @@ def embed(
     if (contributions is None) is not (unit.subject is None):
         raise ValueError("records are weighed by subject exactly where the unit of privacy is a subject.")
     units = 0
-    for index, part in enumerate(share_of_mu(mu, preset.shares)):
+    parts = share_of_mu(mu, preset.shares)
+    for index, part in enumerate(parts):
         plan = preset.plan(domain, tuple(measurements), seed=seed)
         weights = None if contributions is None else contributions.weights
         total = embed_partial(_reported(records(), plan.what, progress), plan, weights=weights)
@@ -240,6 +244,7 @@ def embed(
                 run=run,
                 index=index,
                 largest_distance=room / len(preset.shares),
+                outstanding=math.hypot(*parts[index:]),
             )
         )
     statement = PrivacyStatement(
