@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -37,6 +38,9 @@ categories = ["Aa", "Bb"]
 type = "categorical"
 categories = [0, 1]
 """
+
+
+EMBED = ("embed", "people.csv", "--domain", "people.toml", "--epsilon", "1", "--run", "r", "-o", "p.embedding")
 
 
 @dataclass(frozen=True)
@@ -96,13 +100,13 @@ class People:
     folder: Path
     driver: Driver
 
-    def start(self, *arguments: object, faults: Any = (), unprivileged: bool = False) -> int:
-        """Start a command; `faults` are those of driver.py."""
+    def start(self, *arguments: object, faults: Any = (), **more: Any) -> int:
+        """Start a command; `faults` and what else there is are those of driver.py."""
         request = {
             "argv": [str(argument) for argument in arguments],
             "folder": str(self.folder),
             "faults": list(faults),
-            "unprivileged": unprivileged,
+            **more,
             "trace": str(self.folder / "state" / "trace"),
         }
         return int(self.driver.ask(request)["pid"])
@@ -112,13 +116,13 @@ class People:
         self.driver.cpu += answer["cpu"]
         return Ended(answer["status"], answer["said"])
 
-    def run(self, *arguments: object, faults: Any = (), unprivileged: bool = False) -> Ended:
+    def run(self, *arguments: object, faults: Any = (), **more: Any) -> Ended:
         """A command from its start to its end, whichever that is."""
-        return self.wait(self.start(*arguments, faults=faults, unprivileged=unprivileged))
+        return self.wait(self.start(*arguments, faults=faults, **more))
 
-    def finishes(self, *arguments: object) -> str:
+    def finishes(self, *arguments: object, faults: Any = ()) -> str:
         """What a command says that must succeed."""
-        ended = self.run(*arguments)
+        ended = self.run(*arguments, faults=faults)
         assert ended.status == 0, ended.said
         return ended.said
 
@@ -133,6 +137,23 @@ class People:
         trace = self.folder / "state" / "trace"
         draws = trace.read_text().split("\n")[:-1] if trace.exists() else []
         return Book(spends, payloads, tuple(tuple(line.split()) for line in draws))
+
+    def refuses(self, *arguments: object, faults: Any = (), **more: Any) -> str:
+        """What a command says that must end with status 2, one message, and no temporary left behind."""
+        ended = self.run(*arguments, faults=faults, **more)
+        assert ended.status == 2, ended
+        assert "Traceback" not in ended.said, ended.said
+        assert "Error: " in ended.said, ended.said
+        assert self.hidden() == []
+        return ended.said
+
+    def hidden(self) -> list[str]:
+        """The temporaries that lie about, the machine's memory of ledgers aside."""
+        return [
+            str(path)
+            for path in self.folder.rglob(".*")
+            if "state" not in path.relative_to(self.folder).parts
+        ]
 
     def sums(self, embedding: str) -> list[bytes]:
         """The noisy values of a saved embedding, as bytes, measurement by measurement."""
@@ -204,6 +225,23 @@ def _check_file(path: Path) -> None:
 def people(tmp_path: Path, driver: Driver) -> People:
     """Sixty people, and a budget of epsilon 3: a release at epsilon 1 can be paid even after a lost attempt."""
     return make_people(tmp_path, driver, epsilon=3.0)
+
+
+@pytest.fixture(scope="session")
+def workshop(tmp_path_factory: pytest.TempPathFactory, driver: Driver) -> Path:
+    """A folder where p.embedding, p.generator and s.csv were made without a fault."""
+    made = make_people(tmp_path_factory.mktemp("workshop"), driver, epsilon=3.0)
+    made.finishes(*EMBED)
+    made.finishes("train", "p.embedding", "--steps", 3, "-o", "p.generator")
+    made.finishes("sample", "p.generator", "--rows", ROWS, "-o", "s.csv")
+    return made.folder
+
+
+@pytest.fixture
+def copied(tmp_path: Path, driver: Driver, workshop: Path) -> People:
+    """A copy of the workshop."""
+    shutil.copytree(workshop, tmp_path, dirs_exist_ok=True)
+    return People(tmp_path, driver)
 
 
 @pytest.fixture

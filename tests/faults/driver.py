@@ -7,7 +7,8 @@ costs and not three seconds of imports. Each line on stdin is a request, each li
     {"wait": 7} -> {"status": exit status, or -signal, "said": stdout and stderr, "cpu": seconds}
 
 A fault is {"at": "module:name", "when": "before" | "after" | "half", "nth": 1, "do": action}: at the n-th call of that
-function the child kills or interrupts itself, fills its disk, or waits for a file. "half" writes half of the data
+function the child kills or interrupts itself, loses the right to write longer files, fills its disk, or waits for a
+file; "set" sets options of a function. "half" writes half of the data
 first. The trace gets a line for every draw of noise, with the hash of the spend that paid for it.
 """
 
@@ -21,9 +22,11 @@ import os
 import resource
 import signal
 import sys
+import tempfile
 import time
 import traceback
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +34,8 @@ WARM = (
     "keshi.cli.app", "keshi.synthesis.synthesizer", "keshi.synthesis.reconstruction", "keshi.privacy.learned_domain",
     "keshi.auditing.table_audit", "keshi.auditing.utility", "keshi.reports.synthesis", "dp_accounting", "torch",
     "opendp.measurements", "opendp.domains", "pyarrow.parquet", "pyarrow.csv", "sklearn.linear_model", "jinja2",
-    "rich.progress", "tomlkit",
+    "rich.progress", "tomlkit", "torch._dynamo", "pydantic", "pydantic.dataclasses", "safetensors.numpy",
+    "matplotlib.figure", "matplotlib.backends.backend_svg", "mpl_toolkits.mplot3d", "keshi.records.domain_file",
 )  # fmt: skip
 WAIT_SECONDS = 60.0
 CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH = 1, 2
@@ -44,6 +48,10 @@ def act(fault: dict[str, Any]) -> None:
         os.kill(os.getpid(), signal.SIGINT)
     elif fault["do"] == "full":
         resource.setrlimit(resource.RLIMIT_FSIZE, (fault.get("bytes", 1), resource.RLIM_INFINITY))
+    elif fault["do"] == "fill":  # a file system of the test's own
+        with suppress(OSError), open(fault["file"], "wb", buffering=0) as ballast:
+            while True:
+                ballast.write(bytes(4096))
     elif fault["do"] == "meet":  # say that one is here, and wait for the others, or for a word of the test
         Path(fault["here"]).touch()
         give_up = time.monotonic() + WAIT_SECONDS
@@ -61,6 +69,9 @@ def arm(fault: dict[str, Any]) -> None:
     owner = functools.reduce(getattr, path, owner)
     original: Callable[..., Any] = getattr(owner, last)
     calls = 0
+    if fault["do"] == "set":
+        setattr(owner, last, functools.partial(original, **fault["options"]))
+        return
 
     @functools.wraps(original)
     def disturbed(*arguments: Any, **options: Any) -> Any:
@@ -128,9 +139,9 @@ def fork_after_a_release() -> None:
     from keshi.privacy.mechanisms import Block, release
 
     def released(run: str) -> str:
-        block = Block("sums", 8, 1.0, 1.0)
+        block = Block("sums", 8, 2.0**34, 1.0)
         with PrivacyLedger.in_memory(epsilon=1.0, delta=1e-5) as ledger:
-            noisy = release(np.zeros(8, np.int64), [block], mu=1e-5, ledger=ledger, run=run, index=0, what="sums",
+            noisy = release(np.zeros(8, np.int64), [block], mu=0.1, ledger=ledger, run=run, index=0, what="sums",
                             plan_hash="")  # fmt: skip
         return json.dumps(noisy.tolist())
 
@@ -150,10 +161,12 @@ def child(request: dict[str, Any], output: int) -> None:
     try:
         os.chdir(request["folder"])
         os.environ["KESHI_STATE"] = str(Path(request["folder"]) / "state")
-        os.dup2(output, 1)
+        os.dup2(os.open(request["stdout"], os.O_WRONLY) if "stdout" in request else output, 1)
         os.dup2(output, 2)
         os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
         signal.signal(signal.SIGINT, signal.default_int_handler)
+        if request.get("temporary"):
+            tempfile.tempdir = request["temporary"]
         if request.get("unprivileged"):
             drop_capabilities()
         if request.get("trace"):
@@ -174,7 +187,8 @@ def child(request: dict[str, Any], output: int) -> None:
     except BaseException:
         traceback.print_exc()
     finally:
-        sys.stdout.flush()
+        with suppress(OSError):
+            sys.stdout.flush()
         sys.stderr.flush()
         os._exit(status)
 
