@@ -12,7 +12,7 @@ import json
 import os
 import secrets
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -83,6 +83,23 @@ def refuse_to_replace(target: Path, *, overwrite: bool) -> None:
         )
     if not overwrite:
         raise ArtifactError(f"{target} exists. Choose another name, or ask to overwrite it.")
+
+
+def leftovers(folder: Path) -> list[Path]:
+    """The hidden temporaries that killed runs left in a folder; safe to delete where none is running."""
+    if not folder.is_dir():
+        return []
+    return [path for path in sorted(folder.iterdir()) if path.name[0] == "." and path.suffix == ".partial"]
+
+
+def remove_leftovers(paths: Iterable[Path]) -> None:
+    """Delete what `leftovers` found; what cannot be deleted stays."""
+    for path in paths:
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            with suppress(OSError):
+                path.unlink(missing_ok=True)
 
 
 def is_keshi_folder(path: Path) -> bool:

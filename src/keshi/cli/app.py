@@ -5,6 +5,7 @@ Verb modules import nothing heavy at module level, so that help and `inspect` st
 
 from __future__ import annotations
 
+import os
 import sys
 
 import typer
@@ -20,6 +21,8 @@ from keshi.cli.sample import sample
 from keshi.cli.synthesize import synthesize
 from keshi.cli.train import train
 from keshi.errors import KeshiError
+
+INTERRUPTED = 130  # exit status of a program that Ctrl-C ended: 128 + SIGINT
 
 app = typer.Typer(
     name="keshi",
@@ -49,13 +52,29 @@ app.add_typer(ledger_app, name="ledger")
 def main() -> None:
     """Run the command line; exit 0 done, 1 an audit threshold was missed, 2 wrong input."""
     try:
-        app()
+        try:
+            app()
+        finally:
+            _flush()
     except (KeshiError, ValueError, OSError) as error:
         print(f"{type(error).__name__}: {error}", file=sys.stderr)
         sys.exit(2)
+    except SystemExit as end:
+        if end.code == INTERRUPTED:  # typer turns Ctrl-C into this, and says nothing
+            print("interrupted; nothing half-written was left behind", file=sys.stderr)
+        raise
     except KeyboardInterrupt:
         print("interrupted; nothing half-written was left behind", file=sys.stderr)
-        sys.exit(130)
+        sys.exit(INTERRUPTED)
+
+
+def _flush() -> None:
+    """Write out what was printed, while a full disk behind `> file` can still become one message and status 2."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # or the interpreter tries again at its end, and complains
+        raise
 
 
 if __name__ == "__main__":

@@ -40,14 +40,15 @@ def domain(
     Example: keshi domain people.csv --epsilon 0.1 -o people.toml
     """
     from keshi.artifacts.atomic import write_atomically
+    from keshi.cli.embed import check_folder
     from keshi.cli.progress import note
     from keshi.records.domain_file import draft
     from keshi.records.files import column_types
 
     if output is not None and output.exists():
         raise ValueError(f"{output} exists; a domain file may hold hours of work and is not overwritten.")
-    if output is not None and not output.parent.is_dir():
-        raise ValueError(f"{output} cannot be written: there is no folder {output.parent}.")
+    if output is not None:
+        check_folder(output)  # before anything is spent
     if epsilon is None:
         given = {"--delta": delta, "--relation": relation, "--ledger": ledger, "--run": run}
         idle = [name for name, value in given.items() if value is not None]

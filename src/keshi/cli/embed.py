@@ -86,9 +86,16 @@ def embed(
 
 def check_output(output: Path, *, overwrite: bool) -> None:
     """Raise now, and not after the budget is spent or the training is over, where an artefact cannot be written."""
+    from keshi.artifacts.atomic import refuse_to_replace
+
+    check_folder(output)
+    refuse_to_replace(output, overwrite=overwrite)
+
+
+def check_folder(output: Path) -> None:
+    """Raise unless there is a folder that a new file or folder `output` can be made in."""
     import os
 
-    from keshi.artifacts.atomic import refuse_to_replace
     from keshi.errors import ArtifactError
 
     folder = Path(os.path.abspath(output)).parent
@@ -96,7 +103,6 @@ def check_output(output: Path, *, overwrite: bool) -> None:
         raise ArtifactError(f"{output} cannot be written: the folder {folder} does not exist. Create it.")
     if not os.access(folder, os.W_OK):
         raise ArtifactError(f"{output} cannot be written: the folder {folder} is read-only for you.")
-    refuse_to_replace(output, overwrite=overwrite)
 
 
 def embed_file(
@@ -147,12 +153,25 @@ def embed_file(
 
 
 def open_ledger(domain: Domain, domain_path: Path, ledger: Path | None) -> PrivacyLedger | None:
-    """The ledger named, or the one beside the domain file that bears its name; None where there is none."""
+    """The ledger named, or the one beside the domain file that bears its name; None where there is none.
+
+    Raises:
+        BudgetError: it is not the ledger that the domain names, or one stands there that the domain does not name:
+            a `keshi ledger create` that was killed half-way must not lead to spends that are written down nowhere.
+    """
+    from keshi.errors import BudgetError
     from keshi.privacy.ledger import PrivacyLedger
 
+    beside = domain_path.with_suffix(".ledger")
     if ledger is None and domain.ledger is None:
-        return None
-    return PrivacyLedger.open(ledger or domain_path.with_suffix(".ledger"), expected_id=domain.ledger)
+        if not beside.exists():
+            return None
+        with PrivacyLedger.open(beside) as book:
+            raise BudgetError(
+                f"{beside} stands beside {domain_path}, which names no ledger. If it is the budget of these data, add "
+                f'the line ledger = "{book.id}" above the first table of {domain_path}; if not, rename it.'
+            )
+    return PrivacyLedger.open(ledger or beside, expected_id=domain.ledger)
 
 
 def describe(embedding: PrivateEmbedding) -> str:

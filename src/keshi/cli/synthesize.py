@@ -22,6 +22,7 @@ from keshi.cli.embed import (
     SEED,
     SHOW_VALUES,
     SUBJECT,
+    check_folder,
     embed_file,
     open_ledger,
 )
@@ -66,6 +67,7 @@ def synthesize(
     Example: keshi synthesize people.csv --domain people.toml --epsilon 1 -o run/
     """
     from keshi._validate import one_of, positive_integer
+    from keshi.artifacts.atomic import leftovers, remove_leftovers
     from keshi.artifacts.store import json_to_bytes, write_atomically
     from keshi.records.domain import Domain
     from keshi.records.files import column_types, read_batches, write_table
@@ -79,6 +81,7 @@ def synthesize(
     if holdout is not None:
         column_types(holdout)  # whether it is there and can be read
     release, private = output / "release", output / "private"
+    left_by_killed_runs = [*leftovers(release), *leftovers(private)]
     known = Domain.read(domain)
     if (release / "embedding").exists() != resume:
         raise ValueError(
@@ -87,7 +90,7 @@ def synthesize(
             else f"{release} holds an embedding, and its budget is spent: add --resume to go on with it, "
             "or choose another folder for a new release."
         )
-    if not resume and release.is_dir() and any(release.iterdir()):
+    if not resume and release.is_dir() and set(release.iterdir()) - set(left_by_killed_runs):
         raise ValueError(
             f"{release} holds other files, and a release is published as a whole; choose another folder."
         )
@@ -101,6 +104,8 @@ def synthesize(
                 f"{embedding.statement.delta:g}; give the same, or choose another folder for a new release."
             )
     with new_folders(output, release, private):
+        check_folder(release / "embedding")
+        check_folder(private / "report.html")
         if not resume:
             embedding = embed_file(
                 table,
@@ -124,6 +129,7 @@ def synthesize(
     statement = embedding.statement
     write_atomically(release / "statement.json", json_to_bytes(statement.to_dict()))
     write_atomically(release / "CARD.md", release_card(statement, known).encode())
+    remove_leftovers(left_by_killed_runs)
     print(f"wrote {release} (synthetic.csv with {rows:,} records, embedding, generator, statement.json)")
     print(statement.sentence)
     if report:

@@ -69,12 +69,20 @@ def bound_contributions(
         weights = np.lib.format.open_memmap(
             Path(folder) / "weights.npy", mode="w+", dtype=np.uint32, shape=(count,)
         )
+        _reserve(Path(folder) / "weights.npy")
         subjects = 0
         for partition in range(_PARTITIONS):
             entries = np.fromfile(Path(folder) / f"{partition}.bin", dtype=_ENTRY)
             subjects += _weigh(entries, weights, unit_weight, max_records)
         yield Contributions(weights, subjects, unit_weight)
         del weights
+
+
+def _reserve(path: Path) -> None:
+    """Claim the disk space of a mapped file now: a disk that is full later would end the process without a word."""
+    if hasattr(os, "posix_fallocate"):
+        with path.open("r+b") as file:
+            os.posix_fallocate(file.fileno(), 0, path.stat().st_size)
 
 
 def _spill(identifiers: Iterable[Iterable[Any]], folder: Path) -> int:

@@ -201,6 +201,7 @@ class PrivacyLedger:
         delta_threshold: float = 0.0,
         plan: str = "",
         unit: str = "",
+        outstanding: float | None = None,
         statement: Mapping[str, Any] | None = None,
     ) -> Receipt:
         """Write a spend to the disk; only after it returned may the noisy value be drawn.
@@ -217,6 +218,8 @@ class PrivacyLedger:
             delta_threshold: the delta of a threshold; a field of the lines that have one.
             plan: hash of the measurement's plan; the same run and index with another plan is refused.
             unit: whom the measurement protects, as `PrivacyUnit.describe` says it; all spends of a ledger agree.
+            outstanding: mu of all that the run has still to spend, this measurement with it; refused unless all of
+                it is affordable now, because half a run is money for nothing.
             statement: further public facts for the line (JSON values).
 
         Raises:
@@ -252,7 +255,11 @@ class PrivacyLedger:
                 )
             _refuse_other_unit(chain, unit)
             refuse_overspending(
-                chain, mu=mu, delta_slack=delta_slack, delta_threshold=delta_threshold, what=what
+                chain,
+                mu=max(mu, outstanding or 0.0),
+                delta_slack=delta_slack,
+                delta_threshold=delta_threshold,
+                what=what if (outstanding or 0.0) <= mu else f"{what} and the rest of the run",
             )
             return fields | {"attempt": len(earlier)}
 

@@ -81,7 +81,7 @@ def refuse_overspending(
         remains = f"epsilon {left.epsilon:.3g} (mu {left.mu:.3g}) remains"
     raise BudgetError(
         f"{what!r} asks for {asked}, but {remains} of epsilon {epsilon:g} at delta {delta:g}. Nothing was "
-        "spent. Ask for less, or use what was released before: that is free."
+        "spent on it. Ask for less, or use what was released before: that is free."
     )
 
 
