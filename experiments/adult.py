@@ -53,7 +53,12 @@ def run(data: Path, *, epsilon: float, steps: int | None, seed: int, threads: in
     domain = Domain.read(DOMAIN_FILE)
     began = time.process_time()
     synthesizer = PearlSynthesizer(
-        domain=domain, epsilon=epsilon, preset=with_steps(PRESETS["paper"], steps), seed=seed, threads=threads
+        domain=domain,
+        epsilon=epsilon,
+        preset=with_steps(PRESETS["paper"], steps),
+        relation="replace-one",  # as in the paper
+        seed=seed,
+        threads=threads,
     ).fit(adult.train)
     synthetic = synthesizer.sample(len(adult.train))
     seconds = time.process_time() - began

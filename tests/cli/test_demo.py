@@ -27,7 +27,7 @@ def test_the_quick_demo_prints_about_ten_lines_and_writes_a_report(tmp_path):
     )
     assert done.returncode == 0, done.stderr
     assert 6 <= len(done.stdout.splitlines()) <= 12
-    assert "(1.00, 1e-05)-differential privacy for replacing one record" in done.stdout
+    assert "(1.00, 1e-05)-differential privacy for adding or removing one record" in done.stdout
     assert "no worst-case guarantee" in done.stdout
     assert "demo/private/report.html" in done.stdout.splitlines()[-1]
     page = (tmp_path / "demo/private/report.html").read_text(encoding="utf-8")

@@ -162,10 +162,14 @@ def learned_categories(column, series):
 def categories_from_the_data(patch):
     """Cells are numbered in the order in which the categories turn up."""
 
-    def cells(self, name, column, series):
-        return pd.factorize(series)[0].astype(np.int64) % column.cells, []
+    real = TableEncoder._encode_column
 
-    patch.setattr(TableEncoder, "_cells", cells)
+    def encode_column(self, name, column, series):
+        if not isinstance(column, Categorical):
+            return real(self, name, column, series)
+        return pd.factorize(series)[0].astype(np.int64) % column.cells, np.empty(0), []
+
+    patch.setattr(TableEncoder, "_encode_column", encode_column)
 
 
 def noise_of(draw):

@@ -70,7 +70,7 @@ def test_a_declaration_that_cannot_be_is_refused_and_the_message_names_the_colum
 )
 def test_a_setting_that_cannot_be_is_refused(settings, says) -> None:
     columns = {"age": Numerical(0, 99), "one": Categorical(("a",))}
-    with pytest.raises(DomainError, match="^the domain") as refused:
+    with pytest.raises(DomainError, match=r"^the domain") as refused:
         Domain(**{"columns": columns, **settings})
     assert says in str(refused.value)
 

@@ -1,7 +1,7 @@
 """The audit finds most of what our mechanism is allowed to give away, and no more than that.
 
-The plan has 16 coordinates where KESHI_LONG is set (a minute of processor time an epsilon), else the 6 of the smallest
-plan the preset can make; trials, epsilons and bounds are the same.
+The statistical test takes the preset's plan of 16 coordinates where KESHI_LONG is set (a minute of processor time an
+epsilon), else one measurement of 3; trials, epsilons and bounds are the same.
 """
 
 import os
@@ -14,9 +14,12 @@ from keshi.errors import DomainError
 from keshi.privacy.unit import PrivacyUnit
 from keshi.records.domain import Categorical, Domain, Numerical, Timestamp
 from keshi.records.tables import TableEncoder
+from keshi.synthesis.characteristic import CharacteristicFeatures
+from keshi.synthesis.features import ClassCounts
 from keshi.synthesis.mechanism_audit import _Trials, audit_embedding, audit_mechanism
 from keshi.synthesis.neighbours import neighbouring_tables
 from keshi.synthesis.presets import PaperPreset
+from keshi.synthesis.private_embedding import Plan
 from keshi.synthesis.release_checks import Claim
 from keshi.synthesis.repeated_plan import FixedPlans
 from keshi.synthesis.synthesizer import embed_table
@@ -42,23 +45,33 @@ def audit(domain, *, epsilon=1.0, relation="add-or-remove", frequencies=2, **opt
 
 @pytest.mark.parametrize("epsilon", [0.5, 1.0, 4.0])
 def test_the_attack_proves_most_of_epsilon_and_never_more(epsilon):
-    """N = 100,000 a world, alpha = 1e-6; length-scale, characteristic function and counts in the plan."""
+    """N = 100,000 a world, alpha = 1e-6; the plan has both kinds of blocks that make an embedding."""
     if LONG:
         columns = {name: Numerical(0, 1) for name in "abcd"} | {"label": Categorical(("no", "yes"))}
-        domain, frequencies = Domain(columns, label="label"), 2
+        domain, preset = Domain(columns, label="label"), PaperPreset(frequencies=2)
     else:
-        domain, frequencies = Domain({"a": Numerical(0, 1)}), 1
+        domain = Domain({"a": Numerical(0, 1)})
+        plan = Plan((CharacteristicFeatures(np.array([[0.5]]), 1), ClassCounts(1)), (0.95, 0.05), "embedding")
+        preset = FixedPlans((plan,), (1.0,), "paper")
     for attempt in (1, 2):
-        found = audit(
-            domain, epsilon=epsilon, frequencies=frequencies, trials=100_000, alpha=1e-6, time_limit=600.0
+        found = audit_mechanism(
+            domain,
+            preset,
+            epsilon=epsilon,
+            delta=1e-5,
+            unit=UNIT,
+            bound=lower_bounds,
+            trials=100_000,
+            alpha=1e-6,
+            time_limit=600.0,
         )
-        assert found.coordinates == (16 if LONG else 6)
+        assert found.coordinates == (16 if LONG else 3)
         assert found.bounds.n == 100_000
         assert not found.failed
         assert found.bounds.gaussian_epsilon <= epsilon
         assert found.bounds.epsilon_bound <= epsilon
         assert found.verdict == "consistent"
-        # At epsilon 0.5 one audit in 200 proves less than 0.6, by chance; a deaf one does so twice.
+        # At epsilon 0.5 one audit in 150 proves less than 0.6, by chance; a deaf one does so twice.
         if found.bounds.gaussian_epsilon >= 0.6 * epsilon:
             break
         assert attempt == 1
@@ -69,6 +82,17 @@ def test_a_domain_of_every_kind_of_column_can_be_audited(relation):
     found = audit(MIXED, relation=relation)
     assert not found.failed
     assert 0.5 < found.reached <= 1.0
+
+
+def test_a_claim_too_large_for_many_copies_at_once_is_audited_in_smaller_draws():
+    found = audit(MIXED, epsilon=12.0)
+    assert not found.failed
+    assert found.bounds.n == 300
+
+
+def test_a_domain_with_a_ledger_of_its_own_is_audited_without_touching_it():
+    found = audit(MIXED.with_ledger("0" * 32), trials=200)
+    assert not found.failed
 
 
 def test_the_tables_follow_the_domain_and_are_neighbours():

@@ -72,7 +72,7 @@ def test_a_saved_generator_draws_the_same_records(tmp_path) -> None:
     assert loaded.statement == synthesizer.statement
     with pytest.raises(ArtifactError, match="exists"):
         synthesizer.save(tmp_path / "g")
-    with pytest.raises(ArtifactError, match="generator|kind"):
+    with pytest.raises(ArtifactError, match=r"generator|kind"):
         module.PrivateEmbedding.load(tmp_path / "g")
 
 

@@ -26,7 +26,7 @@ POWER = (
     0.5  # an audit counts from the n at which a mechanism that spends all of its claim would show half of it
 )
 _GRID = 257  # thresholds that are tried on the pilot
-_CLEARLY = 1.2  # times more: what the pilot must prove at another threshold than the normal fit's
+_MISFIT = 5.0  # standard errors by which the pilot must contradict its normal fit
 _MOST_SAMPLES = 10**12
 Strength = Callable[[Any, Any], NDArray[np.float64]]
 """What upper bounds of the false positive and false negative rate prove."""
@@ -243,9 +243,9 @@ def _epsilon_strength(false_positive: Any, false_negative: Any, delta: float) ->
 def _best_threshold(pilot: list[NDArray[np.float64]], n: int, alpha: float, strength: Strength) -> float:
     """The threshold that promises the largest bound at n samples, by the pilot.
 
-    A normal fit of the two worlds smooths the rates, which small epsilons need. Where the pilot's own rates prove
-    clearly more at another threshold, the statistic is not normal, and that one is taken. Any threshold gives a valid
-    bound; a poor choice costs strength only.
+    A normal fit of the two worlds smooths the rates, which small epsilons need. Where the pilot's own rates contradict
+    the fit at its best threshold, the statistic is not normal, and the rates themselves decide. Any threshold gives a
+    valid bound; a poor choice costs strength only.
     """
     from scipy.special import ndtr
 
@@ -253,6 +253,10 @@ def _best_threshold(pilot: list[NDArray[np.float64]], n: int, alpha: float, stre
     spreads = [
         max(float(world.std()), 1e-12 * (1.0 + abs(mean))) for world, mean in zip(pilot, means, strict=True)
     ]
+    size = min(len(world) for world in pilot)
+    if abs(math.log(spreads[0] / spreads[1])) < _MISFIT / math.sqrt(size):
+        # Equal as far as the pilot can tell. A chance difference would tilt the fit, and choose an extreme threshold.
+        spreads = [math.sqrt((spreads[0] ** 2 + spreads[1] ** 2) / 2.0)] * 2
     low = min(mean - 4.0 * spread for mean, spread in zip(means, spreads, strict=True))
     high = max(mean + 4.0 * spread for mean, spread in zip(means, spreads, strict=True))
     grid = np.array([sum(means) / 2.0, *np.linspace(low, high, _GRID)])
@@ -262,8 +266,11 @@ def _best_threshold(pilot: list[NDArray[np.float64]], n: int, alpha: float, stre
 
     fitted = ndtr((means[0] - grid) / spreads[0]), ndtr((grid - means[1]) / spreads[1])
     smooth = int(promised(fitted, n).argmax())
-    size = len(pilot[0])
-    below = [np.searchsorted(np.sort(world), grid, side="right") / size for world in pilot]
-    proved = promised((1.0 - below[0], below[1]), size)
-    rough = int(proved.argmax())
-    return float(grid[rough if proved[rough] > _CLEARLY * proved[smooth] else smooth])
+    below = [np.searchsorted(np.sort(world), grid, side="right") / len(world) for world in pilot]
+    seen = 1.0 - below[0], below[1]
+    contradicted = any(
+        abs(rate[smooth] - fit[smooth])
+        > _MISFIT * math.sqrt(fit[smooth] * (1.0 - fit[smooth]) / size) + 1.0 / size
+        for rate, fit in zip(seen, fitted, strict=True)
+    )
+    return float(grid[int(promised(seen, size).argmax()) if contradicted else smooth])

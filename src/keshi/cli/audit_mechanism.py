@@ -25,7 +25,7 @@ def audit_mechanism(
     ),
     preset: str | None = typer.Option(None, "--preset", help="With a domain file. Default: paper."),
     relation: str | None = typer.Option(
-        None, "--relation", help="With a domain file: add-or-remove or replace-one. Default: the preset's."
+        None, "--relation", help="With a domain file: replace-one. Default: add-or-remove."
     ),
     trials: int = typer.Option(100_000, "--trials", help="Releases of each of two neighbouring tables."),
     long: bool = typer.Option(
@@ -99,7 +99,7 @@ def run_audit(
             chosen,
             epsilon=1.0 if epsilon is None else epsilon,
             delta=1e-5 if delta is None else delta,
-            unit=PrivacyUnit(relation=relation or chosen.relation),  # type: ignore[arg-type]
+            unit=PrivacyUnit(relation=relation or "add-or-remove"),  # type: ignore[arg-type]
             **options,
         )
 

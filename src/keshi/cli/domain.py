@@ -69,7 +69,8 @@ def domain(
         note(f"drafted {text.count('[columns.')} columns. Fill in the commented lines.")
     else:
         _say(learned)
-    more = f" --ledger {ledger}" if ledger is not None else ""
+    # a ledger holds one relation: a spend under another one would be refused
+    more = f" --ledger {ledger} --relation {relation or 'add-or-remove'}" if ledger is not None else ""
     note(f"Next: keshi synthesize {table} --domain {output or 'people.toml'}{more} --epsilon 1 -o run/")
 
 

@@ -19,9 +19,7 @@ EPSILON = typer.Option(..., "--epsilon", help="Privacy budget to spend.")
 DELTA = typer.Option(1e-5, "--delta", help="The delta of (epsilon, delta).")
 PRESET = typer.Option("paper", "--preset", help="paper: PEARL as published, made private.")
 RELATION = typer.Option(
-    None,
-    "--relation",
-    help="add-or-remove or replace-one (the number of records is public). Default: the preset's.",
+    "add-or-remove", "--relation", help="Or replace-one, where the number of records is public."
 )
 SUBJECT = typer.Option(
     None, "--subject", help="Column that says whose record it is: protects people, not rows."
@@ -47,7 +45,7 @@ def embed(
         ..., "--output", "-o", help="Where the embedding goes (a folder, or a .zip)."
     ),
     preset: str = PRESET,
-    relation: str | None = RELATION,
+    relation: str = RELATION,
     subject: str | None = SUBJECT,
     max_records: int | None = MAX_RECORDS,
     ledger: Path | None = LEDGER,
@@ -114,7 +112,7 @@ def embed_file(
     *,
     epsilon: float,
     delta: float,
-    relation: str | None,
+    relation: str,
     subject: str | None,
     max_records: int | None,
     ledger: PrivacyLedger | None,
@@ -130,7 +128,7 @@ def embed_file(
 
     positive("epsilon", epsilon)
     in_range("delta", delta, 0.0, 1.0, open_ends=True)
-    unit = PrivacyUnit(relation or preset.relation, subject, max_records)  # type: ignore[arg-type]
+    unit = PrivacyUnit(relation, subject, max_records)  # type: ignore[arg-type]
     if ledger is None:
         note(
             "no ledger: this spend is written down nowhere (keshi ledger create gives the data set a budget)."

@@ -50,7 +50,7 @@ def synthesize(
         help="Real records that were kept aside, for the report's train-on-synthetic figures.",
     ),
     preset: str = PRESET,
-    relation: str | None = RELATION,
+    relation: str = RELATION,
     subject: str | None = SUBJECT,
     max_records: int | None = MAX_RECORDS,
     steps: int | None = STEPS,

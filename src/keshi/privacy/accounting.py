@@ -86,3 +86,12 @@ def grid_distance(sizes_and_scales: Iterable[tuple[int, float]]) -> float:
 def delta_slack(distance: float, epsilon: float) -> float:
     """What a total variation `distance` from the ideal mechanism adds to its delta: (1 + e^epsilon) * distance."""
     return (1.0 + math.exp(min(epsilon, 700.0))) * distance
+
+
+def slack_share(epsilon: float) -> float:
+    """Part of delta to keep back for the integer grid of the noise; a release that needs more is refused.
+
+    What is needed grows as e^epsilon: at epsilon 20 a millionth refused the second measurement after the first was
+    paid for. More than needed would be left over, and read as a remainder of the budget.
+    """
+    return min(1e-2, 1e-6 * math.exp(max(0.0, min(epsilon, 100.0) - 12.0)))

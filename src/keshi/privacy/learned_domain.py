@@ -10,19 +10,16 @@ import hashlib
 import json
 import math
 import uuid
-from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, cast
 
-import numpy as np
-from numpy.typing import NDArray
-
 from keshi._validate import in_range, positive
 from keshi.errors import DomainError, RecordsError
-from keshi.privacy.accounting import mu_from_epsilon
+from keshi.privacy.accounting import mu_from_epsilon, slack_share
+from keshi.privacy.domain_counts import count_candidates, count_fixed
 from keshi.privacy.histograms import (
     Ladder,
     LadderKind,
@@ -38,9 +35,8 @@ from keshi.privacy.statement import PrivacyStatement
 from keshi.privacy.unit import PrivacyUnit
 from keshi.records.domain import Categorical, Column, Domain, Numerical, Timestamp
 from keshi.records.files import column_types, zoned_columns
-from keshi.records.raw_columns import RawBatches, raw_batches
+from keshi.records.raw_columns import raw_batches
 
-SLACK_SHARE = 1e-6  # of delta, for the integer grid of the noise; a release that needs more is refused
 THRESHOLD_SHARE = 0.1  # of delta; the threshold falls only with the root of its logarithm
 BUCKETS = (
     2**20
@@ -168,7 +164,7 @@ def learn_domain(
     }
     paid = len(texts) + len(ladders)
     delta_threshold = delta * THRESHOLD_SHARE if texts else 0.0
-    mu = mu_from_epsilon(epsilon, delta * (1.0 - SLACK_SHARE) - delta_threshold)
+    mu = mu_from_epsilon(epsilon, delta * (1.0 - slack_share(epsilon)) - delta_threshold)
     ledger = ledger or PrivacyLedger.in_memory(epsilon=epsilon, delta=delta)
     run = run or uuid.uuid4().hex
     mu_bounds, mu_lists = (mu * math.sqrt(len(part) / max(paid, 1)) for part in (ladders, texts))
@@ -176,7 +172,7 @@ def learn_domain(
     _refuse_unless_affordable(ledger, run, mu_bounds, mu_lists, delta_threshold)
 
     batches = raw_batches(path, types, progress)
-    fixed = _count_fixed(batches, ladders, texts)
+    fixed = count_fixed(batches, ladders, texts)
     histograms: dict[str, NoisyHistogram] = {}
     measured: list[str] = []
     if ladders:
@@ -197,11 +193,9 @@ def learn_domain(
     if texts:
         measured.append(f"categories of {_columns(texts)}")
         scale = threshold_scale(touched=len(texts), unit=unit, mu=mu_lists)
-        smallest = max(
-            3, scale // (3 * COUNT)
-        )  # raises the threshold by 6 %, spares the noise of a million names
+        smallest = max(3, scale // (3 * COUNT))  # 6 % of the threshold; spares the noise of rare names
         published = release_above_threshold(
-            _count_candidates(batches, texts, fixed, smallest),
+            count_candidates(batches, texts, fixed, smallest),
             touched=len(texts),
             smallest=smallest,
             unit=unit,
@@ -233,7 +227,7 @@ def learn_domain(
         delta=delta,
         unit=unit.describe(),
         mu=mu,
-        delta_slack=delta * SLACK_SHARE + delta_threshold,
+        delta_slack=delta * slack_share(epsilon) + delta_threshold,
         measurements=tuple(measured),
         remaining=ledger.remaining().epsilon,
         ledger=ledger.id,
@@ -268,7 +262,7 @@ def _refuse_unless_affordable(
     ledger: PrivacyLedger, run: str, mu_bounds: float, mu_lists: float, delta_threshold: float
 ) -> None:
     """Both measurements or none: a half-learnt domain would be money for nothing."""
-    missing = [  # whether a stored value follows this plan is checked where it is used
+    missing = [
         mu if mu and ledger.stored(run, index) is None else 0.0
         for index, mu in enumerate((mu_bounds, mu_lists))
     ]
@@ -280,47 +274,6 @@ def _refuse_unless_affordable(
             delta_threshold=delta_threshold if missing[1] else 0.0,
             what="learning a domain",
         )
-
-
-@dataclass(frozen=True, eq=False)
-class _FixedCounts:
-    """Exact counts of fixed size; sensitive.
-
-    Attributes:
-        ladders: For each column of numbers what Ladder.count gives.
-        buckets: (BUCKETS,) for each text column how many records fall in each bucket of a hash.
-        missing: For each text column the missing values.
-    """
-
-    ladders: dict[str, NDArray[np.int64]]
-    buckets: dict[str, NDArray[np.int64]]
-    missing: Counter[str]
-
-
-def _count_fixed(batches: RawBatches, ladders: Mapping[str, Ladder], texts: list[str]) -> _FixedCounts:
-    nothing = {name: steps.count(np.empty(0)) for name, steps in ladders.items()}
-    fixed = _FixedCounts(nothing, {name: np.zeros(BUCKETS, dtype=np.int64) for name in texts}, Counter())
-    for batch in batches():
-        for name, steps in ladders.items():
-            fixed.ladders[name] += steps.count(batch.numbers[name])
-        for name in texts:
-            counted = batch.texts[name]
-            np.add.at(fixed.buckets[name], counted.hashes % BUCKETS, counted.counts)
-            fixed.missing[name] += counted.missing
-    return fixed
-
-
-def _count_candidates(
-    batches: RawBatches, texts: list[str], fixed: _FixedCounts, smallest: int
-) -> dict[Key, int]:
-    """Exact counts of every value that at least `smallest` records may hold: its bucket holds no fewer."""
-    counts: Counter[Key] = Counter({(name, None): fixed.missing[name] for name in texts})
-    for batch in batches():
-        for name in texts:
-            counted = batch.texts[name]
-            for i in np.flatnonzero(fixed.buckets[name][counted.hashes % BUCKETS] >= smallest):
-                counts[name, counted.values[i]] += int(counted.counts[i])
-    return counts
 
 
 def _columns_learnt(

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from keshi.errors import BudgetError, DomainError
-from keshi.privacy.accounting import delta_slack, mu_from_epsilon
+from keshi.privacy.accounting import delta_slack, mu_from_epsilon, slack_share
 from keshi.privacy.contribution import Contributions
 from keshi.privacy.ledger import PrivacyLedger
 from keshi.privacy.mechanisms import Block, noise_scales, release
@@ -27,9 +27,6 @@ from keshi.records.encoded import EncodedBatch
 from keshi.synthesis.features import WEIGHT
 from keshi.synthesis.private_embedding import Measurement, Plan, PrivateEmbedding, share_of_mu
 
-# Part of delta kept back for the integer grid of the noise; a release that needs more is refused. On a grid of 2^34
-# steps a record that is enough up to an epsilon of about 25, and what it leaves unspent is too little to show.
-SLACK_SHARE = 1e-6
 LARGEST_BATCH = 2**16  # records: 2^16 of at most AMPLITUDE * WEIGHT = 2^34 each stay below 2^53
 MOST_RECORDS = 2**27  # records of at most 2^34 each, so that sums stay below 2^62
 Progress = Callable[[str, int], None]
@@ -211,9 +208,9 @@ def embed(
         BudgetError: if the ledger has less left than epsilon; nothing is spent then.
         DomainError: if the records contradict the domain; the first reading finds that, before anything is spent.
     """
-    mu = mu_from_epsilon(epsilon, delta * (1.0 - SLACK_SHARE))
+    mu = mu_from_epsilon(epsilon, delta * (1.0 - slack_share(epsilon)))
     # What the grid of the noise may add to delta, as a total variation: see accounting.delta_slack.
-    room = delta * SLACK_SHARE / delta_slack(1.0, epsilon)
+    room = delta * slack_share(epsilon) / delta_slack(1.0, epsilon)
     kept = ledger is not None
     if domain.ledger is not None and (ledger is None or ledger.id != domain.ledger):
         raise BudgetError(
@@ -252,7 +249,7 @@ def embed(
         delta=delta,
         unit=unit.describe(),
         mu=mu,
-        delta_slack=delta * SLACK_SHARE,
+        delta_slack=delta * slack_share(epsilon),
         measurements=tuple(m.plan.what for m in measurements),
         remaining=ledger.remaining().epsilon,
         ledger=ledger.id if kept else "",

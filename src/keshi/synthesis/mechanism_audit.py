@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 from keshi._validate import in_range, positive, positive_integer
 from keshi.errors import DomainError
+from keshi.privacy.accounting import delta_slack, grid_distance, slack_share
 from keshi.privacy.ledger import PrivacyLedger
 from keshi.privacy.unit import PrivacyUnit
 from keshi.records.domain import Domain
@@ -41,6 +42,7 @@ _EXTREME_RECORDS = 32
 _WHOLE_PLAN_DRAWS = 3
 _CHUNK = 2**17  # coordinates in one vectorised draw, some 2 seconds
 _PILOT_SHARE = 0.05  # further trials that choose the attack's weights and thresholds, and are not counted
+_MOST_PILOT = 5_000
 _TRIAL_DELTA = (
     0.1  # of the throw-away ledger; N copies need N times the grid's slack, which no release of one has
 )
@@ -163,6 +165,8 @@ def audit_mechanism(
     if unit.subject is not None:
         raise DomainError("an audit of subjects is not built yet; audit the same plan for records.")
     started = time.perf_counter()
+    # Made-up records spend from throw-away ledgers, never from the one that the data set has.
+    domain = replace(domain, ledger=None)
     tables = neighbouring_tables(domain, rows=_BASE_RECORDS, extremes=_EXTREME_RECORDS)
     unplanned = Claim(domain, FixedPlans((), (), ""), epsilon, delta, unit)
     first = released(
@@ -230,7 +234,7 @@ class _Trials:
     def run(self, trials: int, *, until: float, progress: Callable[[int, int], None] | None) -> None:
         """Draw the pilot, then `trials` trials of each world, as far as time allows."""
         most = max(1, _CHUNK // self.claim.plans.size)
-        pilot = max(200, int(trials * _PILOT_SHARE))
+        pilot = max(200, min(_MOST_PILOT, int(trials * _PILOT_SHARE)))
         noise = [self._draw(world, min(pilot, most)) for world in (0, 1)]
         self.pilot = len(noise[0])
         self._choose_weights()
@@ -251,7 +255,7 @@ class _Trials:
         return first, second
 
     def _draw(self, world: int, copies: int) -> NDArray[np.int64]:
-        noisy = draw_copies(self.claim, self.worlds[world], copies)
+        noisy = draw_copies(self.claim, self.worlds[world], copies, scales=self.scales)
         self.tally.add(noisy - self.sums[world])
         return noisy
 
@@ -268,8 +272,22 @@ class _Trials:
         self._found[world].append((noisy - self.sums[0]).astype(np.float64) @ self.weights)
 
 
-def draw_copies(claim: Claim, table: pd.DataFrame, copies: int) -> NDArray[np.int64]:
-    """(copies, coordinates) independent releases of one table, by one pass of the real path."""
+def draw_copies(
+    claim: Claim, table: pd.DataFrame, copies: int, *, scales: NDArray[np.float64]
+) -> NDArray[np.int64]:
+    """(copies, coordinates) independent releases of one table, through the real path, as many at a time as it takes.
+
+    A release is refused where the grid of its noise costs more delta than the claim leaves room for. N copies cost N
+    times that, so there is a largest N; at usual epsilons it is far above the size of a draw.
+    """
+    room = claim.delta * slack_share(claim.epsilon) / delta_slack(1.0, claim.epsilon) / len(claim.plans.plans)
+    cost = grid_distance((1, scale) for scale in scales)
+    most = max(1, min(_CHUNK // len(scales), int(room / cost)))
+    counts = [most] * (copies // most) + ([copies % most] if copies % most else [])
+    return np.concatenate([_draw_together(claim, table, count) for count in counts])
+
+
+def _draw_together(claim: Claim, table: pd.DataFrame, copies: int) -> NDArray[np.int64]:
     ledger = PrivacyLedger.in_memory(epsilon=claim.epsilon, delta=max(claim.delta, _TRIAL_DELTA))
     embedding = released(table, claim.domain, claim.plans.repeated(copies), claim=claim, ledger=ledger)
     parts = []
@@ -283,7 +301,8 @@ def _noise_of_whole_plan(
     claim: Claim, table: pd.DataFrame, scales: NDArray[np.float64], *, alpha: float
 ) -> list[Check]:
     tally = NoiseTally(scales, alpha=alpha)
-    tally.add(draw_copies(claim, table, _WHOLE_PLAN_DRAWS) - claim.exact_sums(table))
+    noisy = draw_copies(claim, table, _WHOLE_PLAN_DRAWS, scales=scales)
+    tally.add(noisy - claim.exact_sums(table))
     return tally.checks(where="the whole plan")
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from keshi.privacy.unit import Relation
 from keshi.records.domain import Domain
 from keshi.synthesis.characteristic import CharacteristicFeatures
 from keshi.synthesis.features import ClassCounts, SpreadStatistic
@@ -18,9 +17,16 @@ from keshi.synthesis.reconstruction import Schedule
 class PaperPreset:
     """PEARL as in the paper (Liew et al., ICLR 2022), private where the released code is not.
 
-    Deviations, each because the original is not differentially private: the length-scale is measured under DP (5 %
-    of mu^2) instead of read off ten raw records; bounds and categories come from the Domain; noise is drawn on the
-    integers from operating-system entropy; class counts are projected onto the simplex; published records are hard.
+    Deviations:
+
+    - the length-scale is measured under DP (5 % of mu^2): the released code reads it off ten raw records;
+    - bounds and categories come from the Domain, never from the records;
+    - noise is drawn on the integers, from operating-system entropy: float noise, or a seed, gives records away;
+    - class counts are projected onto the simplex: dividing by counts near 0 amplifies noise;
+    - published records are hard: soft one-hot rows are no records;
+    - a step generates at most `reconstruction.LARGEST_BATCH` records: memory must not grow with n;
+    - the neighbouring relation is add-or-remove unless replace-one, the paper's, is asked for: one default, so that all
+      spends of a ledger add up.
 
     Attributes:
         frequencies: k. The released code's default on Adult is 500.
@@ -31,7 +37,6 @@ class PaperPreset:
     counts_share: float = 0.05
     schedule: Schedule = field(default_factory=Schedule)
     name: str = "paper"
-    relation: Relation = "replace-one"
     shares: tuple[float, ...] = (0.05, 0.95)
 
     def plan(self, domain: Domain, earlier: Sequence[Measurement], *, seed: int) -> Plan:

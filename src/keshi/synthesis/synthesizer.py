@@ -192,7 +192,7 @@ class PearlSynthesizer:
         domain: Public knowledge of the table: a Domain, or the path of a domain file.
         epsilon, delta: The budget of the fit, spent once.
         preset: Name of a preset, or a preset object with settings of your own.
-        relation: "add-or-remove" or "replace-one"; None takes the preset's.
+        relation: "add-or-remove", or "replace-one" (then the number of records is public).
         subject: Name of the column that says whose record it is: a subject is protected, not a record.
         max_records: At most so many records of a subject are used; None uses all. They share a weight of one.
         ledger: Where the budget is spent; without one, a throw-away ledger of exactly this budget.
@@ -214,7 +214,7 @@ class PearlSynthesizer:
         epsilon: float = 1.0,
         delta: float = 1e-5,
         preset: str | PaperPreset = "paper",
-        relation: Relation | None = None,
+        relation: Relation = "add-or-remove",
         subject: str | None = None,
         max_records: int | None = None,
         ledger: PrivacyLedger | None = None,
@@ -225,7 +225,7 @@ class PearlSynthesizer:
         self.epsilon = positive("epsilon", epsilon)
         self.delta = in_range("delta", delta, 0.0, 1.0, open_ends=True)
         self.preset = PRESETS[one_of("preset", preset, tuple(PRESETS))] if isinstance(preset, str) else preset
-        self.unit = PrivacyUnit(relation or self.preset.relation, subject, max_records)
+        self.unit = PrivacyUnit(relation, subject, max_records)
         self.ledger = ledger
         self.seed = seed_in_range(seed)
         self.threads = None if threads is None else positive_integer("threads", threads)
