@@ -40,7 +40,18 @@ categories = [0, 1]
 """
 
 
-EMBED = ("embed", "people.csv", "--domain", "people.toml", "--epsilon", "1", "--run", "r", "-o", "p.embedding")
+EMBED = (
+    "embed",
+    "people.csv",
+    "--domain",
+    "people.toml",
+    "--epsilon",
+    "1",
+    "--run",
+    "r",
+    "-o",
+    "p.embedding",
+)
 
 
 @dataclass(frozen=True)

@@ -52,6 +52,8 @@ def act(fault: dict[str, Any]) -> None:
         with suppress(OSError), open(fault["file"], "wb", buffering=0) as ballast:
             while True:
                 ballast.write(bytes(4096))
+        with open(fault["file"], "r+b") as ballast:
+            ballast.truncate(ballast.seek(0, 2) - fault.get("spare", 0))  # bytes that stay free
     elif fault["do"] == "meet":  # say that one is here, and wait for the others, or for a word of the test
         Path(fault["here"]).touch()
         give_up = time.monotonic() + WAIT_SECONDS

@@ -105,7 +105,17 @@ def test_synthesize_on_a_full_disk_keeps_what_is_whole_and_goes_on_when_there_is
         (("domain", "people.csv"), "new.toml", full("keshi.artifacts.atomic:write_atomically")),
         (("ledger", "create"), "new.ledger", full("keshi.privacy.ledger:create_file")),
     ],
-    ids=["generator", "half a generator", "zip", "csv", "half a csv", "csv.gz", "parquet", "domain", "ledger"],
+    ids=[
+        "generator",
+        "half a generator",
+        "zip",
+        "csv",
+        "half a csv",
+        "csv.gz",
+        "parquet",
+        "domain",
+        "ledger",
+    ],
 )
 def test_other_commands_on_a_full_disk_leave_no_output(copied, command, output, where):
     said = (output, "--epsilon", 1) if command == ("ledger", "create") else ("-o", output)
@@ -121,12 +131,16 @@ def test_a_message_that_cannot_be_printed_is_an_error_and_not_a_silent_success(c
 
 
 @pytest.fixture
-def small_disk(copied):
-    """A file system of one megabyte, mounted on `disk/` in the folder."""
-    disk = copied.folder / "disk"
+def small_disk(tmp_path):
+    """A file system of one megabyte, mounted on `disk/` in the folder of the test."""
+    disk = tmp_path / "disk"
     disk.mkdir()
     mount = ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(disk)]
-    if os.name == "nt" or os.geteuid() != 0 or subprocess.run(mount, check=False, capture_output=True).returncode:
+    if (
+        os.name == "nt"
+        or os.geteuid() != 0
+        or subprocess.run(mount, check=False, capture_output=True).returncode
+    ):
         pytest.skip("only the superuser can mount a small disk")
     yield disk
     subprocess.run(["umount", str(disk)], check=True)
@@ -137,7 +151,10 @@ def small_disk(copied):
     [
         (("train", "p.embedding", "--steps", 3, "-o", "disk/new.generator"), SAVE_GENERATOR),
         (("sample", "p.generator", "--rows", 60, "-o", "disk/new.csv"), "pandas:DataFrame.to_csv"),
-        (("sample", "p.generator", "--rows", 60, "-o", "disk/new.parquet"), "keshi.records.files:_write_parquet"),
+        (
+            ("sample", "p.generator", "--rows", 60, "-o", "disk/new.parquet"),
+            "keshi.records.files:_write_parquet",
+        ),
         (("ledger", "create", "disk/new.ledger", "--epsilon", 1), "keshi.privacy.ledger:create_file"),
     ],
     ids=["train", "sample csv", "sample parquet", "ledger create"],
@@ -167,23 +184,24 @@ def test_a_ledger_on_a_disk_that_is_really_full_spends_nothing(copied, small_dis
     assert copied.book().counts == (before[0] + 2, before[1] + 2)
 
 
-def test_subjects_that_do_not_fit_the_temporary_folder_are_one_message_before_anything_is_spent(copied, small_disk):
-    lines = (copied.folder / "people.csv").read_text().splitlines()
-    rows = [f"{line},{'person' if number == 0 else number // 2}" for number, line in enumerate(lines)]
-    (copied.folder / "people.csv").write_text("\n".join([*rows, ""]))
-    text = (copied.folder / "people.toml").read_text()
-    (copied.folder / "people.toml").write_text(text.replace("label =", 'ignore = ["person"]\nlabel =', 1))
-    embed = ("embed", "people.csv", "--domain", "people.toml", "--epsilon", 1, "--subject", "person", "-o", "new")
-    ledger = copied.folder / "other.ledger"
-    (copied.folder / "people.toml").write_text(
-        "".join(line for line in (copied.folder / "people.toml").read_text().splitlines(True) if "ledger" not in line)
-    )
-    copied.finishes("ledger", "create", ledger, "--epsilon", 3)
+def test_subjects_that_do_not_fit_the_temporary_folder_are_one_message_before_anything_is_spent(
+    people, small_disk
+):
+    """The weights of 5,000 records take five pages of a mapped file, of which the disk has room for two."""
+    rows = [f"{number % 99},Aa,{number % 2},{number // 2}" for number in range(5000)]
+    (people.folder / "people.csv").write_text("\n".join(["age,city,class,person", *rows, ""]))
+    text = (people.folder / "people.toml").read_text()
+    (people.folder / "people.toml").write_text(text.replace("label =", 'ignore = ["person"]\nlabel =', 1))
     fill = {
-        "at": "numpy.lib.format:open_memmap", "when": "before", "do": "fill", "file": str(small_disk / "ballast"),
-    }  # fmt: skip
-    copied.refuses(*embed, "--ledger", ledger, faults=[fill], temporary=str(small_disk))
-    assert not (copied.folder / "new").exists()
+        "at": "numpy.lib.format:open_memmap",
+        "when": "before",
+        "do": "fill",
+        "file": str(small_disk / "ballast"),
+        "spare": 8192,
+    }
+    people.refuses(*EMBED, "--subject", "person", faults=[fill], temporary=str(small_disk))
+    assert not (people.folder / "p.embedding").exists()
     assert [path.name for path in small_disk.iterdir()] == ["ballast"]
+    assert people.book().counts == (0, 0)
     (small_disk / "ballast").unlink()
-    copied.finishes(*embed, "--ledger", ledger)
+    people.finishes(*EMBED, "--subject", "person")

@@ -71,7 +71,18 @@ def test_a_killed_embed_is_finished_by_its_run_and_draws_no_noise_twice(people, 
     assert people.sums("p.embedding") == [book.values["r", 0], book.values["r", 1]]
 
 
-LEARN = ("domain", "people.csv", "--epsilon", 1, "--ledger", "people.ledger", "--run", "r", "-o", "learnt.toml")
+LEARN = (
+    "domain",
+    "people.csv",
+    "--epsilon",
+    1,
+    "--ledger",
+    "people.ledger",
+    "--run",
+    "r",
+    "-o",
+    "learnt.toml",
+)
 
 
 @pytest.mark.parametrize(
@@ -241,16 +252,27 @@ def test_a_train_killed_while_it_replaces_a_generator_leaves_both_beside_the_pla
         ("s2.parquet", kill("pyarrow.parquet:ParquetWriter.write_table", "after")),
         ("s2.parquet", kill("keshi.records.files:_write_parquet", "after")),
     ],
-    ids=["csv, drawn", "csv, half", "csv, not in place", "csv.gz, half", "parquet, half", "parquet, not in place"],
+    ids=[
+        "csv, drawn",
+        "csv, half",
+        "csv, not in place",
+        "csv.gz, half",
+        "parquet, half",
+        "parquet, not in place",
+    ],
 )
-def test_a_killed_sample_leaves_no_table_and_the_next_is_as_if_nothing_had_been(copied, workshop, name, where):
+def test_a_killed_sample_leaves_no_table_and_the_next_is_as_if_nothing_had_been(
+    copied, workshop, name, where
+):
     sample = ("sample", "p.generator", "--rows", 60, "-o", name)
     assert copied.run(*sample, faults=[where]).status == -signal.SIGKILL
     assert not (copied.folder / name).exists()
     assert all(path.endswith(".partial") for path in copied.hidden())
     copied.finishes(*sample)
     read = pd.read_parquet if name.endswith("parquet") else pd.read_csv
-    pd.testing.assert_frame_equal(read(copied.folder / name), pd.read_csv(workshop / "s.csv"), check_dtype=False)
+    pd.testing.assert_frame_equal(
+        read(copied.folder / name), pd.read_csv(workshop / "s.csv"), check_dtype=False
+    )
 
 
 def test_a_ledger_create_killed_before_the_domain_names_it_leads_to_no_spend_outside_the_ledger(people):

@@ -5,7 +5,17 @@ from __future__ import annotations
 import pytest
 
 EMBED = ("embed", "people.csv", "--domain", "people.toml", "--epsilon", 1, "--run", "new")
-SYNTHESIZE = ("synthesize", "people.csv", "--domain", "people.toml", "--epsilon", 1, "--no-report", "--steps", 3)
+SYNTHESIZE = (
+    "synthesize",
+    "people.csv",
+    "--domain",
+    "people.toml",
+    "--epsilon",
+    1,
+    "--no-report",
+    "--steps",
+    3,
+)
 LEARN = ("domain", "people.csv", "--epsilon", 0.5, "--ledger", "people.ledger", "--relation", "replace-one")
 
 

@@ -73,7 +73,9 @@ def _flush() -> None:
     try:
         sys.stdout.flush()
     except OSError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # or the interpreter tries again at its end, and complains
+        os.dup2(
+            os.open(os.devnull, os.O_WRONLY), 1
+        )  # or the interpreter tries again at its end, and complains
         raise
 
 

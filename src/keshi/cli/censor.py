@@ -133,7 +133,7 @@ def write_run(result: CensoringRun, output: Path, *, overwrite: bool = False) ->
         for record in result.curve
     ]
     output.parent.mkdir(parents=True, exist_ok=True)
-    with store.new_folder(output, overwrite=overwrite) as folder:
+    with store.new_folder(output, verb="censor", overwrite=overwrite) as folder:
         (folder / "private").mkdir()
         result.encoder.save(folder / "release", files={"learning_curve.json": store.json_to_bytes(curve)})
         store.write_atomically(folder / "private" / "audit.json", store.json_to_bytes(result.audit()))

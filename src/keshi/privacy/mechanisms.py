@@ -259,7 +259,9 @@ def _hash_of(
 ) -> str:
     """What a spend pays for: a resumed run under another unit, epsilon or plan must not get this value."""
     listing = [[block.name, block.size, block.sensitivity, block.share] for block in blocks]
-    return hashlib.sha256(json.dumps([plan_hash, unit.to_dict(), mu, delta_threshold, listing]).encode()).hexdigest()
+    return hashlib.sha256(
+        json.dumps([plan_hash, unit.to_dict(), mu, delta_threshold, listing]).encode()
+    ).hexdigest()
 
 
 def discrete_gaussian(sums: NDArray[np.int64], scale: int) -> NDArray[np.int64]:

@@ -7,7 +7,6 @@ privacy.mechanisms here. Records may be read once per measurement, and never aga
 from __future__ import annotations
 
 import math
-import math
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -101,16 +100,20 @@ def embed_partial(
         rows += len(batch)
     if weights is not None and rows != len(weights):
         raise ValueError("there are fewer records than weights; the records changed between two readings.")
-    return Partial(plan.hash, frozenset({shard}), rows, weights is not None, sums * WEIGHT if weights is None else sums)
+    return Partial(
+        plan.hash, frozenset({shard}), rows, weights is not None, sums * WEIGHT if weights is None else sums
+    )
 
 
 def _check_bounded(batch: EncodedBatch, plan: Plan) -> None:
     """The sensitivity is that of records as an encoder makes them; anything else must not be summed."""
     steps = batch.vectors * 2.0**FEATURE_BITS
     if not (np.abs(batch.vectors) <= 1.0).all() or not np.array_equal(steps, np.rint(steps)):
-        raise ValueError("encoded records must lie in [-1, 1], on the grid of 2^-20; encode them with an encoder.")
+        raise ValueError(
+            "encoded records must lie in [-1, 1], on the grid of 2^-20; encode them with an encoder."
+        )
     classes = {block.n_classes for block in plan.features if isinstance(block, ClassCounts)}
-    if len(batch) and not (0 <= batch.classes.min() and batch.classes.max() < min(classes, default=2**62)):
+    if len(batch) and not (batch.classes.min() >= 0 and batch.classes.max() < min(classes, default=2**62)):
         raise ValueError(f"classes must lie below {min(classes)}.")
 
 
@@ -242,7 +245,9 @@ def embed(
     run = run or uuid.uuid4().hex
     measurements: list[Measurement] = []
     if contributions is not None and contributions.unit_weight != WEIGHT:
-        raise ValueError(f"a subject must weigh {WEIGHT}, as in privacy.contribution, got {contributions.unit_weight}.")
+        raise ValueError(
+            f"a subject must weigh {WEIGHT}, as in privacy.contribution, got {contributions.unit_weight}."
+        )
     if not math.isclose(math.fsum(preset.shares), 1.0, abs_tol=1e-9) or min(preset.shares) <= 0:
         raise ValueError(f"a preset's shares of mu^2 must be positive and sum to 1, got {preset.shares}.")
     units = 0
