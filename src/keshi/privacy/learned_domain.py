@@ -262,11 +262,7 @@ def _refuse_unless_affordable(
     ledger: PrivacyLedger, run: str, mu_bounds: float, mu_lists: float, delta_threshold: float
 ) -> None:
     """Both measurements or none: a half-learnt domain would be money for nothing."""
-<<<<<<< HEAD
     missing = [  # whether a stored value follows this plan is checked where it is used
-=======
-    missing = [
->>>>>>> faults
         mu if mu and ledger.stored(run, index) is None else 0.0
         for index, mu in enumerate((mu_bounds, mu_lists))
     ]
