@@ -95,9 +95,8 @@ def _table_part(*, seed: int, quick: bool) -> tuple[PearlSynthesizer, list[Secti
     table = load_randhie(subject=True)
     train, test = split_by_hash(table, table["zper"])  # nobody's years fall on both sides
     train, test = train.drop(columns="zper"), test.drop(columns="zper")
-    print(
-        f"table: RAND Health Insurance Experiment, {len(table):,} records x {len(train.columns)}; 1 person in 5 held out"
-    )
+    size = f"{len(table):,} records x {len(train.columns)}"
+    print(f"table: RAND Health Insurance Experiment, {size}; 1 person in 5 held out")
     cpu, wall = time.process_time(), time.perf_counter()
     synthesizer = PearlSynthesizer(
         domain=domain,
