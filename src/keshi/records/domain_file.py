@@ -210,7 +210,7 @@ def draft(types: Mapping[str, str], *, source: str) -> str:
         "# (a code book, a law, common sense).",
         '# label = "..."                   # the class column, categorical, if there is one',
         'outside = "clip"                  # values beyond the bounds: "clip" or "refuse"',
-        '# ignore = ["..."]                # columns to leave out, such as identifiers',
+        '# ignore = ["..."]                # columns to leave out: identifiers, and whose record it is (--subject)',
         '# missing_values = ["?"]          # texts that mean "missing", beside an empty field',
     ]
     for name, kind in types.items():
