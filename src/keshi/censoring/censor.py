@@ -135,7 +135,7 @@ class Censor:
                 channels, length, features=self.features, dropout=self.schedule.dropout, generator=generator
             )
             head = LabelHead(self.features, len(labels), generator=generator)
-            with np.errstate(over="ignore"):  # refused by scale() below, with a message
+            with np.errstate(over="ignore", invalid="ignore"):  # refused by scale() below, with a message
                 scaler = Standardizer.fit(x) if start is None else start.scaler
             freeze = partial(
                 CensoredEncoder.of,

@@ -132,7 +132,7 @@ class CensoredEncoder:
             )
             np.array(loaded.labels, dtype=loaded.label_dtype)
             _ = loaded._networks  # refuse weights that do not fit now, not at the first use
-        except (KeyError, TypeError, ValueError, RuntimeError) as error:
+        except (KeyError, TypeError, ValueError, RuntimeError, OverflowError) as error:
             if isinstance(error, ArtifactError):
                 raise
             raise ArtifactError(

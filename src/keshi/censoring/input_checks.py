@@ -79,12 +79,9 @@ def refuse_overflow(x: np.ndarray, *computed: np.ndarray) -> None:
 
 def _column(name: str, values: Any, noun: str) -> np.ndarray:
     """One value per window, none missing, all of one kind: text, bool, numbers or dates."""
-    if not hasattr(values, "__array__"):
+    if isinstance(values, (list, tuple)):
         # Through objects: numpy alone would turn None or NaN among text into the text "None" or "nan".
-        given = list(values) if isinstance(values, (list, tuple, range)) else values
-        values = np.empty(len(given), dtype=object) if isinstance(given, list) else np.asarray(given)
-        if isinstance(given, list):
-            values[:] = given
+        values = np.fromiter(values, dtype=object, count=len(values))
     column = np.asarray(values)
     if column.ndim != 1:
         raise DomainError(f"{name} must be one {noun} per window (n,), got an array of shape {column.shape}.")
@@ -130,12 +127,12 @@ def _refuse_labels_that_are_no_classes(y: np.ndarray) -> None:
             "Turn them into text first."
         )
     found = np.unique(y)
-    if y.dtype.kind == "f" and (found % 1 != 0).any():
-        if len(found) > min(MOST_FRACTIONAL_LABELS, len(y) // 2):
-            raise DomainError(
-                f"labels must be classes, but y holds {len(found)} different numbers in {len(y)} windows, such "
-                f"as {found[found % 1 != 0][0]:g}; group a measurement into classes first."
-            )
+    fractional = found[found % 1 != 0] if y.dtype.kind == "f" else found[:0]
+    if len(fractional) and len(found) > min(MOST_FRACTIONAL_LABELS, len(y) // 2):
+        raise DomainError(
+            f"labels must be classes, but y holds {len(found)} different numbers in {len(y)} windows, such as "
+            f"{fractional[0]:g}; group a measurement into classes first."
+        )
     try:
         store.json_to_bytes(found.tolist(), source="y")
     except ArtifactError as error:
