@@ -176,3 +176,8 @@ def test_the_page_on_sensitivity_states_the_largest_value_of_the_circle():
     text = (ROOT / "docs/explanation/sensitivity.md").read_text("utf-8")
     assert f"{round(largest):,}" in text
     assert f"{math.sqrt(largest) / AMPLITUDE:.6f} A" in text
+
+
+def test_no_page_holds_a_placeholder():
+    for page in PAGES:
+        assert not re.search(r"^(FIGURES|ADULT|TODO|TBD|XXX)$", page.read_text(encoding="utf-8"), re.MULTILINE), page
