@@ -9,6 +9,7 @@ from typer.testing import CliRunner
 
 from keshi.cli.ledger import ledger_app
 from keshi.errors import BudgetError, DomainError
+from keshi.privacy.accounting import mu_from_epsilon
 from keshi.privacy.ledger import PrivacyLedger
 from keshi.privacy.unit import PrivacyUnit
 from keshi.records.domain import Domain, Learned
@@ -216,6 +217,10 @@ def test_a_ledger_made_for_a_learnt_domain_starts_with_what_the_learning_cost(le
         assert domain.learned is not None
         assert domain.learned.ledger == ledger.id  # so that nobody books it a second time
     assert "mu 0.2" in text
+    proposed = float(text.split("--epsilon ")[1].split()[0])
+    with PrivacyLedger.open(learned.with_suffix(".ledger")) as ledger:
+        assert 0.5 < proposed < ledger.remaining().epsilon  # not 1, which can no longer be afforded
+        ledger.spend(run="next", index=0, what="embedding", mu=mu_from_epsilon(proposed, 1e-5))
     assert [
         x for x in learned.read_text().splitlines() if not x.startswith("ledger = ")
     ] == before.splitlines()

@@ -69,6 +69,8 @@ def create(
                 ledger.close()
                 target.unlink()  # a ledger that starts at zero after all would be worse than none
                 raise
+        # what a next run can afford; 0.9 leaves room for rounding and its own grid
+        affordable = f"{epsilon:g}" if learned is None else f"{0.9 * ledger.remaining().epsilon:.2g}"
     print(f"wrote {target} (epsilon {epsilon:g} at delta {delta:g}; id {identity})")
     if learned is not None:
         print(f"booked what learning {path.name} cost (mu {learned.mu:.3g}) as its first spend")
@@ -82,7 +84,7 @@ def create(
             ) from error
         print(f"wrote its id into {path}")
         print(
-            f"Next: keshi embed {path.stem}.csv --domain {path} --epsilon {epsilon:g} -o {path.stem}.embedding"
+            f"Next: keshi embed {path.stem}.csv --domain {path} --epsilon {affordable} -o {path.stem}.embedding"
         )
 
 
