@@ -246,6 +246,11 @@ def embed(
             f"{domain.source} was learnt for {domain.learned.unit}, and the embedding is asked for {unit.describe()}: "
             "together they would guarantee neither. Use one unit and relation, or declare the domain."
         )
+    if domain.learned is not None and ledger is not None and domain.learned.ledger != ledger.id:
+        raise BudgetError(
+            f"{domain.source} was learnt, and ledger {ledger.id} does not have that among its spends. Create the ledger "
+            "of a learnt domain with `keshi ledger create`, which books it."
+        )
     ledger = ledger or PrivacyLedger.in_memory(epsilon=epsilon, delta=delta)
     run = run or uuid.uuid4().hex
     measurements: list[Measurement] = []
