@@ -180,4 +180,6 @@ def test_the_page_on_sensitivity_states_the_largest_value_of_the_circle():
 
 def test_no_page_holds_a_placeholder():
     for page in PAGES:
-        assert not re.search(r"^(FIGURES|ADULT|TODO|TBD|XXX)$", page.read_text(encoding="utf-8"), re.MULTILINE), page
+        assert not re.search(
+            r"^(FIGURES|ADULT|TODO|TBD|XXX)$", page.read_text(encoding="utf-8"), re.MULTILINE
+        ), page

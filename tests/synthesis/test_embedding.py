@@ -231,8 +231,8 @@ def test_what_learning_the_domain_cost_is_part_of_the_promise() -> None:
     assert promised.delta == pytest.approx(1.1e-5, rel=1e-2)
     assert promised.measurements[0] == "learned domain"
     assert "learnt" in promised.assumed_public[0]
+    book = PrivacyLedger.in_memory(epsilon=9.0, delta=1e-4)
     with pytest.raises(BudgetError, match="does not have that among its spends"):
-        book = PrivacyLedger.in_memory(epsilon=9.0, delta=1e-4)
         embed(lambda: [records()], domain, PRESET, epsilon=1.0, delta=1e-5, unit=PrivacyUnit(), ledger=book)
     with pytest.raises(DomainError, match="was learnt for adding or removing one record"):
         embed(lambda: [records()], domain, PRESET, epsilon=1.0, delta=1e-5, unit=PrivacyUnit("replace-one"))

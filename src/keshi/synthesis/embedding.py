@@ -248,8 +248,8 @@ def embed(
         )
     if domain.learned is not None and ledger is not None and domain.learned.ledger != ledger.id:
         raise BudgetError(
-            f"{domain.source} was learnt, and ledger {ledger.id} does not have that among its spends. Create the ledger "
-            "of a learnt domain with `keshi ledger create`, which books it."
+            f"{domain.source} was learnt, and ledger {ledger.id} does not have that among its spends. Create the "
+            "ledger of a learnt domain with `keshi ledger create`, which books it."
         )
     ledger = ledger or PrivacyLedger.in_memory(epsilon=epsilon, delta=delta)
     run = run or uuid.uuid4().hex
