@@ -26,6 +26,13 @@ def exact_delta(mu: float, epsilon: float) -> float:
         return float(mpmath.ncdf(m / 2 - e / m) - mpmath.exp(e) * mpmath.ncdf(-m / 2 - e / m))
 
 
+@pytest.mark.filterwarnings("error")
+def test_the_account_warns_nobody_of_a_logarithm_of_zero():
+    for delta in (1e-10, 1e-5, 0.1):
+        for epsilon in EPSILONS:
+            epsilon_from_mu(mu_from_epsilon(epsilon, delta), delta)
+
+
 @pytest.mark.parametrize("epsilon", EPSILONS)
 def test_calibrated_mu_meets_delta_and_wastes_less_than_a_millionth(epsilon):
     mu = mu_from_epsilon(epsilon, 1e-5)

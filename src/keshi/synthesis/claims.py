@@ -17,7 +17,7 @@ from keshi.records.tables import TableEncoder
 from keshi.synthesis import synthesizer
 from keshi.synthesis.embedding import Partial, Preset, embed_partial
 from keshi.synthesis.features import WEIGHT
-from keshi.synthesis.private_embedding import Plan, PrivateEmbedding
+from keshi.synthesis.private_embedding import PrivateEmbedding
 from keshi.synthesis.repeated_plan import FixedPlans
 
 RUN = "audit"
@@ -50,12 +50,13 @@ class Claim:
 
     def exact_sums(self, table: pd.DataFrame) -> NDArray[np.int64]:
         """(coordinates,) sums of all measurements without noise."""
-        return np.concatenate([self.partial(table, plan).sums for plan in self.plans.plans])
+        return np.concatenate([partial.sums for partial in self.partials(table)])
 
-    def partial(self, table: pd.DataFrame, plan: Plan) -> Partial:
-        """The exact sums of one measurement, weighed as a release weighs them."""
+    def partials(self, table: pd.DataFrame) -> list[Partial]:
+        """The exact sums of every measurement, weighed as a release weighs them."""
         batch = TableEncoder(self.domain, subject=self.unit.subject).encode(table)
-        return embed_partial([batch], plan, weights=self.weights(table))
+        weights = self.weights(table)
+        return [embed_partial([batch], plan, weights=weights) for plan in self.plans.plans]
 
     def weights(self, table: pd.DataFrame) -> NDArray[np.uint32] | None:
         """(rows,) weight of every record, by the code that weighs a user's; None where records are the units."""

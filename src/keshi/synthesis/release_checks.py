@@ -212,7 +212,7 @@ def _fork_check(claim: Claim, table: pd.DataFrame) -> Check:
     if not hasattr(os, "fork"):
         return Check(name, True, "not tried: this system has no fork")
     plan = claim.plans.plans[-1]
-    total = claim.partial(table, plan)
+    total = claim.partials(table)[-1]
 
     def draw() -> NDArray[np.int64]:
         ledger = PrivacyLedger.in_memory(epsilon=claim.epsilon, delta=claim.delta)
