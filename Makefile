@@ -17,12 +17,13 @@ RUN := OMP_NUM_THREADS=1 $(VENV)/bin
 
 env: $(ENV)
 
-# torch first: a package that pulled it in by itself would take the CUDA build.
+# torch first, and from that index alone: a package that pulled it in by itself would take the CUDA build.
 $(ENV): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 	  { echo "keshi needs Python 3.11 or newer; set one with: make PYTHON=/path/to/python3.11" >&2; exit 1; }
+	@echo "making $(VENV): about 0.5 GB of packages, PyTorch from $(TORCH_INDEX)"
 	$(PYTHON) -m venv $(VENV)
-	$(VENV)/bin/python -m pip install -q -c constraints.txt --extra-index-url $(TORCH_INDEX) $(TORCH)
+	$(VENV)/bin/python -m pip install -q --no-deps --index-url $(TORCH_INDEX) $(TORCH)
 	$(VENV)/bin/python -m pip install -q -c constraints.txt -e '.[demo,test,check]'
 	@touch $@
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sized
+from numbers import Real
 
 
 def positive(name: str, value: float) -> float:
@@ -18,6 +19,21 @@ def positive_integer(name: str, value: int) -> int:
     """Return `value` if it is a whole number of at least one."""
     if isinstance(value, bool) or not hasattr(value, "__index__") or int(value) < 1:
         raise ValueError(f"{name} must be a whole number of at least 1, got {value!r}.")
+    return int(value)
+
+
+def nonnegative(name: str, value: float) -> float:
+    """Return `value` if it is a finite number of at least zero."""
+    is_number = isinstance(value, Real) and not isinstance(value, bool)
+    if not (is_number and math.isfinite(value) and value >= 0):
+        raise ValueError(f"{name} must be a finite number of at least 0, got {value!r}.")
+    return value
+
+
+def nonnegative_integer(name: str, value: int) -> int:
+    """Return `value` if it is a whole number of at least zero."""
+    if isinstance(value, bool) or not hasattr(value, "__index__") or int(value) < 0:
+        raise ValueError(f"{name} must be a whole number of at least 0, got {value!r}.")
     return int(value)
 
 

@@ -11,7 +11,7 @@ from keshi.auditing.identification import identify
 from keshi.censoring.censor import Censor
 from keshi.censoring.encoded import CensoredEncoder
 from keshi.censoring.training import Schedule
-from keshi.errors import DomainError, NotFittedError, RecordsError
+from keshi.errors import ArtifactError, DomainError, NotFittedError, RecordsError
 
 TINY = Schedule(
     pretrain_epochs=2, pretrain_rate=1e-3, rounds=2, iterations=5, batch_size=32, encoder_rate=1e-3
@@ -145,7 +145,7 @@ def test_options_are_checked_when_the_object_is_made() -> None:
         Censor(strength=-1)
     with pytest.raises(ValueError, match="preset must be one of paper, quick; got 'robust'"):
         Censor(preset="robust")
-    with pytest.raises(ValueError, match="rounds must be at least 0"):
+    with pytest.raises(ValueError, match="rounds must be a whole number of at least 0, got -1"):
         Censor(rounds=-1)
     with pytest.raises(ValueError, match="method afl-dnn takes target; got pairs, reduction"):
         Censor("afl-dnn", pairs="cells", reduction="mean")
@@ -154,6 +154,153 @@ def test_options_are_checked_when_the_object_is_made() -> None:
     assert Censor("scl").method == "sct"
     assert Censor().schedule == Schedule()
     assert Censor(preset=replace(TINY, rounds=9)).schedule.rounds == 9
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"seed": -1}, "seed must be a whole number from 0 .*got -1"),
+        ({"seed": 1.5}, r"seed must be a whole number from 0 .*got 1\.5"),
+        ({"features": 0}, "features must be a whole number of at least 1, got 0"),
+        ({"features": 1.5}, r"features must be a whole number of at least 1, got 1\.5"),
+        ({"threads": 0}, "threads must be a whole number of at least 1, got 0"),
+        ({"rounds": 1.5}, r"rounds must be a whole number of at least 0, got 1\.5"),
+        ({"rounds": -3}, "rounds must be a whole number of at least 0, got -3"),
+        ({"strength": "1"}, "strength must be a finite number of at least 0, got '1'"),
+        ({"strength": None}, "strength must be a finite number of at least 0, got None"),
+        ({"strength": float("nan")}, "strength must be a finite number of at least 0, got nan"),
+        ({"preset": None}, "preset must be one of paper, quick; got None"),
+        ({"guard": 1}, "guard must be True or False, got 1"),
+        ({"target": "up"}, "target must be one of flip, prior; got 'up'"),
+        ({"pairs": None}, "pairs must be one of balanced, .*; got None"),
+        ({"reduction": "max"}, "reduction must be one of sum, mean; got 'max'"),
+    ],
+)
+def test_every_wrong_option_is_named_with_its_value_before_any_data(options: dict, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        Censor(**options)
+
+
+def test_the_settings_hold_every_option_and_a_loaded_censor_trains_the_same_encoder(tmp_path: Path) -> None:
+    x, y, s = simulated_people(80)
+    first = tiny(strength=0.5, seed=7, guard=False, pairs="natural", rounds=1).fit(x, y, subject=s)
+    assert first.encoder_.settings["guard"] is False
+    assert tiny().fit(x, y, subject=s).encoder_.settings["guard"] is True
+    first.save(tmp_path / "encoder")
+    loaded = Censor.load(tmp_path / "encoder")
+    for name in (
+        "method", "strength", "preset", "schedule", "seed", "features", "threads", "guard", "game_options",
+    ):  # fmt: skip
+        assert getattr(loaded, name) == getattr(first, name), name
+    assert loaded.schedule == replace(TINY, rounds=1)
+    before = first.transform(x)
+    np.testing.assert_array_equal(loaded.fit(x, y, subject=s).transform(x), before)
+
+
+def test_the_plain_network_of_a_run_can_be_saved_and_loaded(tmp_path: Path) -> None:
+    x, y, s = simulated_people(80)
+    plain = tiny(pairs="natural", rounds=0).fit(x, y, subject=s).pretrained_
+    plain.save(tmp_path / "plain")
+    assert Censor.load(tmp_path / "plain").method == "cnn"
+
+
+@pytest.mark.parametrize(
+    "training",
+    [
+        {"schedule": {"rounds": -1}},
+        {"schedule": 3},
+        {"seed": "x"},
+        {"options": {"seed": 1}},
+        {"method": "gan"},
+    ],
+)
+def test_settings_of_no_censor_are_refused_when_loaded(tmp_path: Path, training: dict) -> None:
+    x, y, s = simulated_people(40)
+    plain = tiny("cnn").fit(x, y, subject=s).encoder_
+    replace(plain, settings=training).save(tmp_path / "bad")
+    with pytest.raises(ArtifactError, match="bad was saved with options that no Censor has"):
+        Censor.load(tmp_path / "bad")
+
+
+NONE_FIRST = [None] + ["a", "b"] * 19 + ["a"]
+NAN_FIRST = [float("nan")] + ["a", "b"] * 19 + ["a"]
+DAYS = np.array(["2024-01-01", "2024-01-02"] * 20, dtype="datetime64[D]")
+
+
+@pytest.mark.parametrize(
+    ("y", "message"),
+    [
+        (NONE_FIRST, "missing label: y has 1 missing values in 40 windows, the first at 0"),
+        (NAN_FIRST, "missing label: y has 1 missing values"),
+        (np.array(NONE_FIRST, dtype=object), "missing label"),
+        (np.where(np.arange(40) == 3, np.nan, np.arange(40) % 2), "missing label: .*the first at 3"),
+        (["a", 1] * 20, "y mixes number and text; every label must be of one type"),
+        (
+            np.array([["a", "b"]] * 40),
+            r"y must be one label per window \(n,\), got an array of shape \(40, 2\)",
+        ),
+        ([[1, 2]] * 40, "y must be one label per window .*got a list for each"),
+        (None, r"y must be one label per window \(n,\), got an array of shape \(\)"),
+        (np.linspace(0, 1, 40), "labels must be classes, but y holds 40 different numbers in 40 windows"),
+        (np.array([0, np.inf] * 20), "y has infinite values"),
+        (DAYS, r"labels must be text, whole numbers or truth values.*y holds datetime64\[D\].*into text"),
+        (DAYS.astype(object), "labels must be text, .*y holds date"),
+        (np.array([b"a", b"b"] * 20), "labels must be text"),
+        (np.array([1j, 2] * 20), "labels must be text"),
+        (["a", "\ud800"] * 20, "labels must be such that they can be saved"),
+    ],
+)
+def test_labels_that_are_no_labels_are_refused_before_training(y: object, message: str) -> None:
+    x, _, s = simulated_people(40)
+    with pytest.raises(DomainError, match=message):
+        tiny().fit(x, y, subject=s, progress=lambda line: pytest.fail("training began"))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("subject", "message"),
+    [
+        (NONE_FIRST, "missing subject: subject has 1 missing values in 40 windows, the first at 0"),
+        (NAN_FIRST, "missing subject"),
+        (["a", 1] * 20, "subject mixes number and text"),
+        (np.ones((40, 2)), r"subject must be one subject per window .*\(40, 2\)"),
+    ],
+)
+def test_people_who_are_nobody_are_refused(subject: object, message: str) -> None:
+    x, y, _ = simulated_people(40)
+    with pytest.raises(DomainError, match=message):
+        tiny().fit(x, y, subject=subject)  # type: ignore[arg-type]
+
+
+def test_windows_that_are_no_numbers_or_too_large_are_refused_in_fit() -> None:
+    x, y, s = simulated_people(40)
+    for wrong, dtype in ((x.astype(str), "<U32"), (x.astype(object), "object"), (x + 1j, "complex64")):
+        with pytest.raises(RecordsError, match=f"x must be windows of real numbers .*array of {dtype}"):
+            tiny().fit(wrong, y, subject=s)
+    with pytest.raises(RecordsError, match="x must be windows of one length"):
+        tiny().fit([[[1.0, 2.0]], [[1.0]]], y, subject=s)  # type: ignore[arg-type]
+    for scale in (1e300, 1e308):
+        with pytest.raises(RecordsError, match=r"too large for single precision \(the largest is .*e\+30"):
+            tiny().fit(np.sign(x) * scale, y, subject=s)
+
+
+@pytest.mark.parametrize("dtype", ["int8", "uint16", "float64", "bool", "<U4"])
+def test_labels_come_back_in_the_type_they_had(dtype: str, tmp_path: Path) -> None:
+    x, y, s = simulated_people(40)
+    labels = y if dtype == "<U4" else (y == "fast").astype(dtype)
+    censor = tiny("cnn").fit(x, labels, subject=s)
+    censor.save(tmp_path / "encoder")
+    for encoder in (censor, Censor.load(tmp_path / "encoder")):
+        assert encoder.predict(x).dtype == labels.dtype
+        assert set(encoder.predict(x).tolist()) <= set(labels.tolist())
+
+
+def test_labels_may_come_as_lists_and_pandas_columns() -> None:
+    pd = pytest.importorskip("pandas")
+    x, y, s = simulated_people(40)
+    expected = tiny("cnn").fit(x, y, subject=s).predict(x)
+    for column in (y.tolist(), pd.Series(y), pd.Series(y, dtype="category"), y.astype(object)):
+        fitted = tiny("cnn").fit(x, column, subject=s.tolist())
+        np.testing.assert_array_equal(fitted.predict(x), expected)
 
 
 def test_the_paper_preset_is_the_schedule_of_the_paper() -> None:

@@ -71,6 +71,25 @@ def test_other_windows_are_refused() -> None:
         encoder_of().predict(X * np.nan)
 
 
+@pytest.mark.parametrize("method", ["transform", "predict", "predict_proba"])
+def test_what_is_no_window_of_numbers_or_too_large_is_refused_instead_of_giving_nan(method: str) -> None:
+    use = getattr(encoder_of(), method)
+    for wrong in (X.astype(str), X.astype(object), X + 1j, [["a"]], None):
+        with pytest.raises(RecordsError, match="x must be windows of real numbers"):
+            use(wrong)
+    for scale in (1e300, 3e38, 1e37):
+        x = X.astype(np.float64) * scale
+        try:
+            result = use(x)
+        except RecordsError as error:
+            assert "too large for single precision" in str(error)
+        else:
+            assert method != "predict_proba" or np.isfinite(result).all()
+            assert scale < 1e38
+    with pytest.raises(RecordsError, match=r"too large for single precision \(the largest is .*e\+300\)"):
+        use(np.ones((1, 2, 30)) * 1e300)
+
+
 def test_integer_labels_survive_saving(tmp_path: Path) -> None:
     encoder_of().save(tmp_path / "e")
     loaded = CensoredEncoder.load(tmp_path / "e")
@@ -95,6 +114,8 @@ def saved(path: Path, *, settings: dict, tensors: dict[str, np.ndarray] | None =
         {"settings": {"channels": 3}},
         {"settings": {"length": 5}},
         {"settings": {"labels": None}},
+        {"settings": {"label_dtype": "<U9"}},
+        {"settings": {"labels": [1, 5, 300], "label_dtype": "|i1"}},
         {"settings": {}, "tensors": {"scaler.mean": np.zeros(2, np.float32)}},
     ],
 )

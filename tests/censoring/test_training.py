@@ -237,3 +237,11 @@ def test_a_schedule_refuses_lengths_and_rates_below_one_step() -> None:
         Schedule(iterations=0)
     with pytest.raises(ValueError, match="encoder_rate must be a finite number above 0"):
         Schedule(encoder_rate=0.0)
+    with pytest.raises(ValueError, match="rounds must be a whole number of at least 0, got -3"):
+        Schedule(rounds=-3)
+    with pytest.raises(ValueError, match=r"rounds must be a whole number of at least 0, got 1\.5"):
+        Schedule(rounds=1.5)  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="dropout must lie between 0 and 1, got 2"):
+        Schedule(dropout=2)
+    with pytest.raises(ValueError, match="dropout must lie below 1"):
+        Schedule(dropout=1.0)

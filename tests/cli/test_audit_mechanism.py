@@ -68,3 +68,21 @@ def test_a_claim_given_beside_an_embedding_is_refused(embedding):
     result = run(embedding, "--epsilon", 2)
     assert isinstance(result.exception, ValueError)
     assert "leave out --epsilon" in str(result.exception)
+
+
+def test_subjects_are_audited_from_a_domain_file(domain_file):
+    result = run(domain_file, "--subject", "name", "--max-records", 2, "--trials", 200)
+    assert result.exit_code == 0
+    assert "for adding or removing one subject" in result.output
+    assert "the records of a subject weigh one unit together" in result.output
+    assert "FAILED" not in result.output
+
+
+def test_a_bound_on_records_without_a_subject_is_refused(domain_file):
+    result = run(domain_file, "--max-records", 2)
+    assert "name the subject's column too" in str(result.exception)
+
+
+def test_a_subject_given_beside_an_embedding_is_refused(embedding):
+    result = run(embedding, "--subject", "name", "--max-records", 2)
+    assert "leave out --subject, --max-records" in str(result.exception)

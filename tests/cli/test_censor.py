@@ -14,7 +14,7 @@ from keshi.censoring import training
 from keshi.censoring.encoded import CensoredEncoder
 from keshi.cli import censor_run
 from keshi.cli.censor import censor
-from keshi.errors import ArtifactError, DomainError
+from keshi.errors import ArtifactError, DomainError, RecordsError
 
 app = typer.Typer()
 app.command()(censor)
@@ -132,6 +132,38 @@ def test_wrong_input_is_said_and_nothing_is_written(people_csv: Path, tmp_path: 
     with pytest.raises(ValueError, match="method must be one of"):
         run(people_csv, *COLUMNS, "--method", "gan", "-o", out)
     assert not out.exists()
+
+
+def test_a_csv_with_a_time_stamp_is_read_once_its_channels_are_named(
+    people_csv: Path, tmp_path: Path
+) -> None:
+    first, *rest = people_csv.read_text().splitlines()
+    path = tmp_path / "timed.csv"
+    path.write_text("\n".join([f"time,{first}", *(f"12:{i % 60:02d},{line}" for i, line in enumerate(rest))]))
+    common = (path, *COLUMNS, "--method", "cnn")
+    with pytest.raises(RecordsError, match=r"'time' hold other values.*\(--channels ax,ay,az\)"):
+        run(*common, "-o", tmp_path / "run")
+    run(*common, "--channels", "ay, ax", "--rate", 50, "-o", tmp_path / "run")
+    assert CensoredEncoder.load(tmp_path / "run" / "release").channels == 2
+    with pytest.raises(DomainError, match=r"no column 'az'; it has time, person.*\(--channels\)"):
+        run(*common, "--channels", "ax,az", "-o", tmp_path / "other")
+    with pytest.raises(DomainError, match=r"none that is the label.*got 'activity'"):
+        run(*common, "--channels", "activity", "-o", tmp_path / "other")
+    with pytest.raises(ValueError, match=r"rate must be a finite number above 0, got -5"):
+        run(*common, "--channels", "ax", "--rate", -5, "-o", tmp_path / "other")
+
+
+@pytest.mark.parametrize("stride", [0, -3])
+def test_a_stride_below_one_is_refused(people_csv: Path, tmp_path: Path, stride: int) -> None:
+    with pytest.raises(ValueError, match=rf"stride \(--stride\) must be a whole number.*got {stride}"):
+        run(people_csv, *COLUMNS, "--stride", stride, "-o", tmp_path / "run")
+
+
+def test_the_guard_can_be_left_out_and_the_release_says_so(people_csv: Path, tmp_path: Path) -> None:
+    for flag, guard in (("--guard", True), ("--no-guard", False)):
+        out = tmp_path / flag
+        run(people_csv, *COLUMNS, "--no-control", flag, "--rounds", 1, "-o", out)
+        assert CensoredEncoder.load(out / "release").settings["guard"] is guard
 
 
 def test_help_says_that_there_is_no_guarantee_and_ends_with_a_line_to_paste() -> None:

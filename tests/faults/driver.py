@@ -139,12 +139,13 @@ def fork_after_a_release() -> None:
 
     from keshi.privacy.ledger import PrivacyLedger
     from keshi.privacy.mechanisms import Block, release
+    from keshi.privacy.unit import PrivacyUnit
 
     def released(run: str) -> str:
         block = Block("sums", 8, 2.0**34, 1.0)
         with PrivacyLedger.in_memory(epsilon=1.0, delta=1e-5) as ledger:
             noisy = release(np.zeros(8, np.int64), [block], mu=0.1, ledger=ledger, run=run, index=0, what="sums",
-                            plan_hash="")  # fmt: skip
+                            unit=PrivacyUnit(), plan_hash="")  # fmt: skip
         return json.dumps(noisy.tolist())
 
     print(released("first"), flush=True)

@@ -11,6 +11,7 @@ from keshi.privacy import mechanisms
 from keshi.privacy.accounting import mu_from_epsilon
 from keshi.privacy.ledger import PrivacyLedger
 from keshi.privacy.mechanisms import Block, discrete_gaussian, noise_scales, release
+from keshi.privacy.unit import PrivacyUnit
 
 SCALE = 1_000
 
@@ -19,7 +20,11 @@ def free_ledger():
     return PrivacyLedger.in_memory(epsilon=1.0, delta=1e-5)
 
 
-def do_release(ledger, *, run="run", index=0, mu=0.1, plan_hash="plan", largest_distance=1e-12):
+RECORD = PrivacyUnit()
+
+
+def do_release(ledger, *, mu=0.1, plan_hash="plan", largest_distance=1e-12, unit=RECORD):
+    run, index = "run", 0
     blocks = [Block("a", 2, 2.0**30, 0.5), Block("b", 1, 2.0**28, 0.5)]
     return release(
         np.arange(3),
@@ -30,6 +35,7 @@ def do_release(ledger, *, run="run", index=0, mu=0.1, plan_hash="plan", largest_
         index=index,
         what="a test",
         plan_hash=plan_hash,
+        unit=unit,
         largest_distance=largest_distance,
     )
 
@@ -116,6 +122,22 @@ def test_a_smaller_epsilon_cannot_be_claimed_for_a_stored_value():
         do_release(ledger, mu=0.01)
 
 
+@pytest.mark.parametrize(
+    "other",
+    [
+        PrivacyUnit("replace-one"),
+        PrivacyUnit(subject="id"),
+        PrivacyUnit(subject="id", max_records=3),
+    ],
+)
+def test_noise_for_records_is_never_issued_again_for_another_unit(other):
+    """Record and subject can have the same sensitivity; the stored value protects records only."""
+    ledger = free_ledger()
+    do_release(ledger)
+    with pytest.raises(BudgetError):
+        do_release(ledger, unit=other)
+
+
 def test_a_grid_too_coarse_for_the_delta_is_refused_before_anything_is_spent():
     ledger = free_ledger()
     with pytest.raises(BudgetError, match="too large, or delta too small, for this grid"):
@@ -140,4 +162,5 @@ def test_sums_that_could_overflow_are_refused():
             index=0,
             what="x",
             plan_hash="p",
+            unit=RECORD,
         )

@@ -5,6 +5,7 @@ as it does for a user. The code without a mutant must pass under both relations.
 """
 
 import math
+import os
 from dataclasses import replace
 
 import numpy as np
@@ -12,7 +13,7 @@ import pandas as pd
 import pytest
 
 from keshi.auditing.privacy_bounds import lower_bounds
-from keshi.privacy import mechanisms
+from keshi.privacy import contribution, mechanisms
 from keshi.privacy.ledger import PrivacyLedger
 from keshi.privacy.unit import PrivacyUnit
 from keshi.records.domain import Categorical, Domain, Numerical
@@ -34,12 +35,17 @@ REAL_RELEASE = mechanisms.release
 REAL_NOISE = mechanisms.discrete_gaussian
 REAL_SCALES = mechanisms.noise_scales
 REAL_EMBED = synthesizer.embed
+REAL_EMBED_PARTIAL = embedding_module.embed_partial
 REAL_EMBED_TABLE = synthesizer.embed_table
+REAL_WEIGH = contribution._weigh
+REAL_SPILL = contribution._spill
+REAL_SUBJECTS = TableEncoder.subjects
 
 
-def run_audit(relation="add-or-remove", **options):
+def run_audit(relation="add-or-remove", *, subject=None, max_records=None, **options):
     settings = {"epsilon": 1.0, "delta": 1e-5, "trials": 300, "bound": lower_bounds} | options
-    return audit_mechanism(DOMAIN, PaperPreset(frequencies=2), unit=PrivacyUnit(relation), **settings)
+    unit = PrivacyUnit(relation, subject, max_records)
+    return audit_mechanism(DOMAIN, PaperPreset(frequencies=2), unit=unit, **settings)
 
 
 # --- the mutants: name -> (what is put in, relation) --------------------------------------------------------
@@ -233,6 +239,122 @@ def more_spent_than_claimed(patch):
     from keshi.privacy import ledger
 
     patch.setattr(ledger, "refuse_overspending", lambda *_, **__: None)
+
+
+# --- mutants of subjects ------------------------------------------------------------------------------------
+
+
+def weights(rule):
+    """`rule(records, kept, unit_weight)`: (weight of a kept record, how many are kept) of a subject."""
+
+    def weigh(entries, of_records, unit_weight, max_records):
+        for subject in np.unique(entries["subject"]):
+            places = entries["position"][entries["subject"] == subject]
+            records = len(places)
+            weight, kept = rule(records, min(records, max_records or records), unit_weight)
+            of_records[places] = np.where(np.arange(records) < kept, weight, 0)
+        return len(np.unique(entries["subject"]))
+
+    def mutate(patch):
+        patch.setattr(contribution, "_weigh", weigh)
+
+    return mutate
+
+
+def every_record_a_subject_of_its_own(patch):
+    """Partitions, and weights, by record."""
+    patch.setattr(contribution, "_digest", lambda value, key: os.urandom(16))
+
+
+def records_of_a_subject_in_several_partitions(patch):
+    """Records are dealt out to the partitions in turn, and each partition is weighed by itself."""
+
+    def spill(identifiers, folder):
+        count = REAL_SPILL(identifiers, folder)
+        files = sorted(folder.glob("*.bin"))
+        entries = np.concatenate([np.fromfile(file, dtype=contribution._ENTRY) for file in files])
+        for number, file in enumerate(files):
+            entries[entries["position"] % len(files) == number].tofile(file)
+        return count
+
+    patch.setattr(contribution, "_spill", spill)
+
+
+def subjects_told_apart_where_they_stand_together(patch):
+    """A subject is a stretch of records, as it would be in a sorted table."""
+
+    def subjects(self, table, **options):
+        series = REAL_SUBJECTS(self, table, **options)
+        return (series != series.shift()).cumsum()
+
+    patch.setattr(TableEncoder, "subjects", subjects)
+
+
+def weights_that_are_never_used(patch):
+    def embed_partial(batches, plan, *, weights=None, **options):
+        return REAL_EMBED_PARTIAL(batches, plan, **options)
+
+    patch.setattr(embedding_module, "embed_partial", embed_partial)
+
+
+def number_of_records_for_that_of_subjects(patch):
+    def embed(*arguments, contributions, **options):
+        counted = replace(contributions, subjects=len(contributions.weights))
+        return REAL_EMBED(*arguments, contributions=counted, **options)
+
+    patch.setattr(synthesizer, "embed", embed)
+
+
+weights_not_divided = weights(lambda records, kept, unit: (unit, kept))
+all_are_kept_with_the_weight_of_the_kept = weights(lambda records, kept, unit: (unit // kept, records))
+weights_rounded_up = weights(lambda records, kept, unit: (-(-unit // kept), kept))
+weights_by_the_square_root = weights(lambda records, kept, unit: (int(unit / math.sqrt(kept)), kept))
+
+SUBJECT_MUTANTS = {
+    "weights not divided": (weights_not_divided, "add-or-remove", None),
+    "weights not divided, replace-one": (weights_not_divided, "replace-one", None),
+    "weights not divided, with max_records": (weights_not_divided, "add-or-remove", 2),
+    "max_records divides and does not drop": (all_are_kept_with_the_weight_of_the_kept, "add-or-remove", 3),
+    "max_records divides and does not drop, replace-one": (
+        all_are_kept_with_the_weight_of_the_kept,
+        "replace-one",
+        10,
+    ),
+    "weights rounded up": (weights_rounded_up, "add-or-remove", None),
+    "weights divided by the root of the number": (weights_by_the_square_root, "add-or-remove", None),
+    "every record a subject of its own": (every_record_a_subject_of_its_own, "add-or-remove", None),
+    "a subject in several partitions": (records_of_a_subject_in_several_partitions, "add-or-remove", None),
+    "subjects told apart only where they stand together": (
+        subjects_told_apart_where_they_stand_together,
+        "add-or-remove",
+        None,
+    ),
+    "weights that are never used": (weights_that_are_never_used, "add-or-remove", None),
+    "the number of records in the release": (number_of_records_for_that_of_subjects, "replace-one", None),
+    "half the noise": (weaker_noise(2), "add-or-remove", 3),
+    "add-or-remove sensitivity under replace-one": (
+        add_or_remove_sensitivity_of_the_unit,
+        "replace-one",
+        None,
+    ),
+}
+
+
+@pytest.mark.parametrize("name", SUBJECT_MUTANTS)
+def test_the_audit_flags_every_mutant_of_subjects(name, monkeypatch):
+    mutate, relation, max_records = SUBJECT_MUTANTS[name]
+    mutate(monkeypatch)
+    audit = run_audit(relation, subject="name", max_records=max_records)
+    assert audit.verdict == "violated"
+    print(name, [check.name for check in audit.failed])
+
+
+@pytest.mark.parametrize("relation", ["add-or-remove", "replace-one"])
+@pytest.mark.parametrize("max_records", [None, 1, 10])
+def test_the_audit_passes_our_code_for_subjects(relation, max_records):
+    audit = run_audit(relation, subject="name", max_records=max_records)
+    assert not audit.failed
+    assert audit.bounds.verdict == "inconclusive"
 
 
 MUTANTS = {

@@ -154,3 +154,55 @@ def test_a_budget_from_tiny_to_large_is_enough_for_all_measurements_of_the_paper
     paper = embed(lambda: [records()], DOMAIN, PaperPreset(), epsilon=epsilon, delta=1e-5, unit=PrivacyUnit())
     assert len(paper.measurements) == 2
     assert paper.statement.remaining < 0.01 * epsilon
+
+
+def test_more_records_than_fit_the_grid_are_refused(monkeypatch) -> None:
+    monkeypatch.setattr("keshi.synthesis.embedding.MOST_RECORDS", 10)
+    with pytest.raises(ValueError, match="more than 10 records"):
+        embed_partial([records(11)], plan())
+    parts = [embed_partial([records(6)], plan(), shard=number) for number in (0, 1)]
+    with pytest.raises(ValueError, match="more than 10 records"):
+        merge(parts, shards=2)
+
+
+def test_batches_of_any_size_are_summed_in_slices(monkeypatch) -> None:
+    whole = embed_partial([records()], plan())
+    seen = []
+    monkeypatch.setattr("keshi.synthesis.embedding.LARGEST_BATCH", 100)
+    sums = CharacteristicFeatures.sums
+    monkeypatch.setattr(CharacteristicFeatures, "sums", lambda s, b, w: (seen.append(len(b)), sums(s, b, w))[1])
+    assert embed_partial([records()], plan()).sums.tobytes() == whole.sums.tobytes()
+    assert seen == [100] * 7
+
+
+@pytest.mark.parametrize("more", [-1, 1])
+def test_weights_that_do_not_fit_the_records_are_refused(more) -> None:
+    with pytest.raises(ValueError, match="changed between two readings"):
+        embed_partial([records(20)], plan(), weights=np.ones(20 + more, dtype=np.uint32))
+
+
+@pytest.mark.parametrize("bad", [50.0, -1.5, 0.1, float("nan"), float("inf")])
+def test_records_that_no_encoder_makes_are_never_summed(bad) -> None:
+    batch = records(5)
+    batch.vectors[2, 1] = bad
+    with pytest.raises(ValueError, match="must lie in"):
+        embed_partial([batch], plan())
+    with pytest.raises(ValueError, match="classes must lie below 2"):
+        embed_partial([EncodedBatch(records(5).vectors, np.full(5, 2))], plan())
+
+
+def test_sums_of_records_are_never_measured_for_a_subject() -> None:
+    total, book = embed_partial([records()], plan()), PrivacyLedger.in_memory(epsilon=1.0, delta=1e-5)
+    with pytest.raises(ValueError, match="weighed by subject"):
+        measure(total, plan(), unit=PrivacyUnit(subject="id"), mu=0.1, ledger=book, run="r", index=0)
+    weighed = embed_partial([records(5)], plan(), shard=1, weights=np.ones(5, dtype=np.uint32))
+    with pytest.raises(ValueError, match="weigh all or none"):
+        merge([total, weighed], shards=2)
+
+
+@pytest.mark.parametrize("shares", [(1.0, 1.0), (0.5, 0.4), (1.5, -0.5)])
+def test_a_preset_that_spends_more_than_it_says_is_refused(shares) -> None:
+    with pytest.raises(ValueError, match="must be positive and sum to 1"):
+        embed(
+            lambda: [records()], DOMAIN, replace(PRESET, shares=shares), epsilon=1.0, delta=1e-5, unit=PrivacyUnit()
+        )

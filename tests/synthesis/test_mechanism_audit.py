@@ -5,8 +5,10 @@ epsilon), else one measurement of 3; trials, epsilons and bounds are the same.
 """
 
 import os
+from dataclasses import replace
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from keshi.auditing.privacy_bounds import lower_bounds
@@ -14,13 +16,14 @@ from keshi.errors import DomainError
 from keshi.privacy.unit import PrivacyUnit
 from keshi.records.domain import Categorical, Domain, Numerical, Timestamp
 from keshi.records.tables import TableEncoder
+from keshi.synthesis import mechanism_audit
 from keshi.synthesis.characteristic import CharacteristicFeatures
+from keshi.synthesis.claims import Claim
 from keshi.synthesis.features import ClassCounts
 from keshi.synthesis.mechanism_audit import _Trials, audit_embedding, audit_mechanism
 from keshi.synthesis.neighbours import neighbouring_tables
 from keshi.synthesis.presets import PaperPreset
 from keshi.synthesis.private_embedding import Plan
-from keshi.synthesis.release_checks import Claim
 from keshi.synthesis.repeated_plan import FixedPlans
 from keshi.synthesis.synthesizer import embed_table
 
@@ -38,9 +41,10 @@ MIXED = Domain(
 
 
 def audit(domain, *, epsilon=1.0, relation="add-or-remove", frequencies=2, **options):
-    options = {"trials": 300, "bound": lower_bounds} | options
-    preset = PaperPreset(frequencies=frequencies)
-    return audit_mechanism(domain, preset, epsilon=epsilon, delta=1e-5, unit=PrivacyUnit(relation), **options)
+    options = {"trials": 300, "bound": lower_bounds, "unit": PrivacyUnit(relation)} | options
+    return audit_mechanism(
+        domain, PaperPreset(frequencies=frequencies), epsilon=epsilon, delta=1e-5, **options
+    )
 
 
 @pytest.mark.parametrize("epsilon", [0.5, 1.0, 4.0])
@@ -131,15 +135,16 @@ def test_the_statistic_is_standard_normal_and_its_shift_is_mu():
     assert with_unit.mean() - without.mean() == pytest.approx(claim.mu, abs=0.2)
 
 
-def test_a_time_limit_ends_the_trials_and_says_inconclusive():
-    found = audit(MIXED, trials=10**9, time_limit=0.01)
+def test_a_time_limit_ends_the_trials_but_never_before_one_draw_of_them(monkeypatch):
+    """However long the checks took, and however short the limit."""
+    monkeypatch.setattr(mechanism_audit, "_CHUNK", 4_096)
+    found = audit(MIXED, epsilon=0.1, trials=10**9, time_limit=1e-9)
+    assert not found.failed
+    assert found.bounds.n == 4_096 // found.coordinates
     assert found.verdict == "inconclusive"
-    assert found.bounds.n == 0
 
 
 def test_an_embedding_is_audited_by_its_own_plan_and_its_saved_scales_are_checked():
-    from dataclasses import replace
-
     tables = neighbouring_tables(MIXED, rows=50, extremes=1)
     made = embed_table(tables.base, MIXED, PaperPreset(frequencies=3), epsilon=1.0, delta=1e-5, unit=UNIT)
     assert not audit_embedding(made, bound=lower_bounds, trials=200).failed
@@ -159,13 +164,44 @@ def test_seeds_of_the_program_are_left_as_they_were():
     assert np.random.uniform() == expected  # noqa: NPY002
 
 
-def test_subjects_are_refused_rather_than_audited_as_records():
-    with pytest.raises(DomainError, match="subjects"):
-        audit_mechanism(
-            MIXED,
-            PaperPreset(),
-            epsilon=1.0,
-            delta=1e-5,
-            unit=PrivacyUnit(subject="name"),
-            bound=lower_bounds,
-        )
+@pytest.mark.parametrize("relation", ["add-or-remove", "replace-one"])
+@pytest.mark.parametrize("max_records", [None, 3])
+def test_subjects_with_several_records_are_audited(relation, max_records):
+    found = audit(MIXED, unit=PrivacyUnit(relation, "name", max_records))
+    assert not found.failed
+    assert 0.5 < found.reached <= 1.0
+    assert "subject" in found.unit
+    assert "the records of a subject weigh one unit together" in " ".join(
+        check.name for check in found.checks
+    )
+
+
+def test_tables_of_subjects_are_neighbours_and_weighed_the_same_each_time():
+    unit = PrivacyUnit("add-or-remove", "name", 3)
+    tables = neighbouring_tables(MIXED, rows=24, extremes=6, unit=unit)
+    assert [len(own) for own in tables.extremes] == [1, 5, 7, 1, 5, 7]
+    assert tables.base["name"].value_counts().max() == 3
+    claim = Claim(MIXED, FixedPlans((), (), ""), 1.0, 1e-5, unit)
+    for number, own in enumerate(tables.extremes):
+        world = tables.with_extreme(number)
+        others = world[world["name"] != f"extreme subject {number}"].reset_index(drop=True)
+        assert others.equals(tables.base)
+        assert len(own.drop_duplicates()) == 1
+        kept = pd.Series(claim.weights(world)).groupby(world["name"]).agg(sorted)
+        assert kept.equals(pd.Series(claim.weights(world)).groupby(world["name"]).agg(sorted))
+
+
+def test_a_subject_embedding_is_audited_by_its_own_unit_and_statement():
+    unit = PrivacyUnit("replace-one", "name", 2)
+    tables = neighbouring_tables(MIXED, rows=50, extremes=1, unit=unit)
+    made = embed_table(tables.base, MIXED, PaperPreset(frequencies=2), epsilon=1.0, delta=1e-5, unit=unit)
+    boasting = replace(made, statement=replace(made.statement, unit="replacing one village"))
+    found = audit_embedding(boasting, bound=lower_bounds, trials=200)
+    assert [(check.name, check.detail) for check in found.failed] == [
+        ("the saved statement says what was measured", "these do not: unit")
+    ]
+
+
+def test_a_subject_column_that_is_declared_is_refused():
+    with pytest.raises(DomainError, match="whose record"):
+        audit(MIXED, unit=PrivacyUnit(subject="town"))

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from safetensors.numpy import load, save
 from scipy.optimize import minimize
 
+from keshi.artifacts import store
 from keshi.errors import ArtifactError
 from keshi.privacy.unit import PrivacyUnit
 from keshi.records.domain import Categorical, Domain, Numerical
@@ -163,3 +164,24 @@ def test_a_flipped_bit_is_refused_by_the_checksum(embedding, tmp_path: Path) -> 
     path.write_bytes(raw)
     with pytest.raises(ArtifactError, match="measurements"):
         PrivateEmbedding.load(tmp_path / "e")
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"epsilon": 0.01},
+        {"mu": 0.001},
+        {"unit": "adding or removing one subject (column id)"},
+        {"measurements": ["x"]},
+        {"delta": 1e-12},
+    ],
+)
+def test_a_statement_that_promises_more_than_the_noise_gives_does_not_load(embedding, tmp_path, change) -> None:
+    """Whoever rewrites the statement rewrites its hash too; the contradiction still shows."""
+    embedding.save(tmp_path / "e")
+    artifact = store.load(tmp_path / "e")
+    statement = store.json_from_bytes(artifact.files["statement.json"], source="statement.json") | change
+    files = artifact.files | {"statement.json": store.json_to_bytes(statement)}
+    store.save(tmp_path / "forged", kind="embedding", settings=artifact.settings, files=files)
+    with pytest.raises(ArtifactError, match="do not fit together"):
+        PrivateEmbedding.load(tmp_path / "forged")

@@ -39,21 +39,34 @@ def write_atomically(path: str | os.PathLike[str], data: bytes) -> None:
 
 
 @contextmanager
-def new_folder(path: str | os.PathLike[str], *, overwrite: bool = False) -> Iterator[Path]:
+def new_folder(path: str | os.PathLike[str], *, verb: str = "run", overwrite: bool = False) -> Iterator[Path]:
     """Build a run folder atomically: yields a temporary folder that becomes `path` when the block succeeds.
 
-    The finished folder carries `keshi-run.json`, which tells a later `overwrite=True` that keshi made it.
+    The finished folder carries `keshi-run.json`, which tells a later `overwrite=True` which verb of keshi made it: a
+    run replaces an earlier run of the same verb, and never an artefact, whose noise cannot be drawn again.
 
     Args:
         path: where the folder shall stand; its parent must exist.
-        overwrite: replace an existing artefact or run folder. Whatever keshi did not write is never replaced.
+        verb: what makes the run, such as "censor".
+        overwrite: replace an earlier run of the same verb.
 
     Raises:
         ArtifactError: `path` exists and may not be replaced, or its parent does not exist.
     """
+    target = Path(path)
+    if overwrite and os.path.lexists(target) and _mark(target / RUN_FILE).get("verb") != verb:
+        raise ArtifactError(
+            f"{target} exists and is no earlier run of `keshi {verb}`, so it is not replaced. Choose another name, or "
+            "move it away."
+        )
     with staged_folder(path, overwrite=overwrite) as folder:
         yield folder
-        (folder / RUN_FILE).write_bytes((json.dumps({"format": RUN_FORMAT}) + "\n").encode())
+        mark_run(folder, verb=verb)
+
+
+def mark_run(folder: Path, *, verb: str) -> None:
+    """Write the mark of a run into its folder."""
+    write_atomically(folder / RUN_FILE, (json.dumps({"format": RUN_FORMAT, "verb": verb}) + "\n").encode())
 
 
 @contextmanager
@@ -82,7 +95,7 @@ def refuse_to_replace(target: Path, *, overwrite: bool) -> None:
             "Choose another name, or move it away."
         )
     if not overwrite:
-        raise ArtifactError(f"{target} exists. Choose another name, or ask to overwrite it.")
+        raise ArtifactError(f"{target} exists. Choose another name, or add --overwrite (overwrite=True).")
 
 
 def leftovers(folder: Path) -> list[Path]:
@@ -106,14 +119,17 @@ def is_keshi_folder(path: Path) -> bool:
     """Whether a folder carries the mark of an artefact or of a run; says nothing about its integrity."""
     if path.is_symlink() or not path.is_dir():
         return False
-    for name in ("manifest.json", RUN_FILE):
-        try:
-            mark = json.loads((path / name).read_bytes())
-        except (OSError, ValueError, RecursionError):
-            continue
-        if isinstance(mark, dict) and str(mark.get("format", "")).startswith("keshi-"):
-            return True
-    return False
+    marks = [_mark(path / name) for name in ("manifest.json", RUN_FILE)]
+    return any(str(mark.get("format", "")).startswith("keshi-") for mark in marks)
+
+
+def _mark(path: Path) -> dict[str, object]:
+    """The mark that a file holds; empty where there is none."""
+    try:
+        mark = json.loads(path.read_bytes())
+    except (OSError, ValueError, RecursionError):
+        return {}
+    return mark if isinstance(mark, dict) else {}
 
 
 def fsync_folder(folder: Path) -> None:

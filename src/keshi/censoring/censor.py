@@ -15,10 +15,11 @@ from typing import Any
 import numpy as np
 import torch
 
-from keshi._validate import one_of, same_length
+from keshi._validate import nonnegative, nonnegative_integer, one_of, positive_integer, seed_in_range
 from keshi.censoring.encoded import CensoredEncoder, load_weights
 from keshi.censoring.encoders import FEATURES, ConvEncoder, LabelHead
-from keshi.censoring.games import GAMES, TrainingSet, method_name, refuse_foreign_options
+from keshi.censoring.games import GAMES, TrainingSet, check_options, method_name, refuse_foreign_options
+from keshi.censoring.input_checks import scale, training_data
 from keshi.censoring.training import (
     SCHEDULES,
     RoundRecord,
@@ -28,7 +29,7 @@ from keshi.censoring.training import (
     pretrain,
     use_threads,
 )
-from keshi.errors import DomainError, NotFittedError, RecordsError
+from keshi.errors import ArtifactError, DomainError, NotFittedError
 from keshi.records.windows import Standardizer
 
 
@@ -43,7 +44,9 @@ class Censor:
         seed: fixes weights, batches, pairs and dropout; with `threads` it fixes every byte of the result.
         features: width of z.
         threads: torch threads to use while training.
-        guard: end step 2 of a round early once the adversary is fooled; False follows eq. 1 to the letter.
+        guard: end step 2 of a round early once the adversary is fooled. This departs from the paper, also in
+            preset "paper": the flipped term of eq. 1 has no lower bound, and without the guard it can grow
+            until the label is lost while a fresh attacker still succeeds. False follows eq. 1 to the letter.
         game_options: further options of the method: target= and, for sct and lsm, pairs=, reduction=.
 
     Attributes:
@@ -77,19 +80,21 @@ class Censor:
     ) -> None:
         self.method = method_name(method)
         refuse_foreign_options(self.method, game_options)
-        if not (np.isfinite(strength) and strength >= 0):
-            raise ValueError(f"strength must be a finite number of at least 0, got {strength!r}.")
-        if rounds is not None and rounds < 0:
-            raise ValueError(f"rounds must be at least 0, got {rounds!r}.")
-        self.strength = float(strength)
-        self.preset = preset if isinstance(preset, str) else "own"
-        schedule = (
-            SCHEDULES[one_of("preset", preset, tuple(SCHEDULES))] if isinstance(preset, str) else preset
+        check_options(game_options)
+        self.strength = float(nonnegative("strength", strength))
+        if not isinstance(guard, bool):
+            raise ValueError(f"guard must be True or False, got {guard!r}.")
+        if isinstance(preset, Schedule):
+            self.preset, schedule = "own", preset
+        else:
+            self.preset = one_of("preset", preset, tuple(SCHEDULES))
+            schedule = SCHEDULES[preset]
+        self.schedule = (
+            schedule if rounds is None else replace(schedule, rounds=nonnegative_integer("rounds", rounds))
         )
-        self.schedule = schedule if rounds is None else replace(schedule, rounds=rounds)
-        self.seed = seed
-        self.features = features
-        self.threads = threads
+        self.seed = seed_in_range(seed)
+        self.features = positive_integer("features", features)
+        self.threads = positive_integer("threads", threads)
         self.guard = guard
         self.game_options = game_options
 
@@ -107,18 +112,19 @@ class Censor:
 
         Args:
             x: windows (n, channels, length) in their own units.
-            y, subject: label and person of every window (n,).
+            y, subject: label and person of every window (n,). Labels are text, whole numbers or truth values;
+                numbers come back from `predict` in the dtype they had.
             start: a frozen encoder to begin with instead of label training, such as another fit's
                 `pretrained_`; the result is then the same as if it had been trained here.
             on_round: measures the encoder after every round; what it returns joins the learning curve.
             progress: called with a line of text now and then.
 
         Raises:
-            RecordsError: x is no array of windows, or has missing values.
-            DomainError: fewer than two labels or subjects, or `start` does not fit the windows.
+            RecordsError: x is no array of windows of real numbers, or has missing values.
+            DomainError: a label or subject is missing, of mixed types or the same everywhere; labels that are
+                no classes or could not be saved (dates); `start` does not fit the windows.
         """
-        x, y, subject = np.asarray(x), np.asarray(y), np.asarray(subject)
-        _check_training_data(x, y, subject)
+        x, y, subject = training_data(x, y, subject)
         labels, label_codes = np.unique(y, return_inverse=True)
         subject_codes = np.unique(subject, return_inverse=True)[1]
         channels, length = x.shape[1:]
@@ -129,7 +135,8 @@ class Censor:
                 channels, length, features=self.features, dropout=self.schedule.dropout, generator=generator
             )
             head = LabelHead(self.features, len(labels), generator=generator)
-            scaler = Standardizer.fit(x) if start is None else start.scaler
+            with np.errstate(over="ignore", invalid="ignore"):  # refused by scale() below, with a message
+                scaler = Standardizer.fit(x) if start is None else start.scaler
             freeze = partial(
                 CensoredEncoder.of,
                 encoder,
@@ -138,9 +145,10 @@ class Censor:
                 labels=tuple(labels.tolist()),
                 channels=channels,
                 length=length,
+                label_dtype=labels.dtype.str if labels.dtype.kind in "iuf" else None,
             )
             data = TrainingSet(
-                torch.from_numpy(scaler.apply(x)),
+                torch.from_numpy(scale(scaler, x)),
                 torch.from_numpy(label_codes),
                 torch.from_numpy(subject_codes),
             )
@@ -155,7 +163,8 @@ class Censor:
             else:
                 _check_start(start, freeze(settings={}))
                 load_weights(start, encoder, head)
-            pretrained = freeze(settings={**self._settings(), "method": "cnn", "strength": 0.0})
+            plain = {"method": "cnn", "strength": 0.0, "options": {}}
+            pretrained = freeze(settings={**self._settings(), **plain})
 
             def measure(number: int) -> dict[str, float]:
                 return (
@@ -204,10 +213,27 @@ class Censor:
 
     @classmethod
     def load(cls, path: str | Path) -> Censor:
-        """A fitted Censor from a saved encoder; it transforms and predicts, and can be fitted anew."""
+        """A fitted Censor from a saved encoder, with the options it was made with.
+
+        It transforms and predicts; fitted anew on the same windows it gives the same encoder.
+
+        Raises:
+            ArtifactError: the folder is not a censored encoder, or its settings are none of a Censor.
+        """
         encoder = CensoredEncoder.load(path)
         made = encoder.settings
-        censor = cls(str(made.get("method", "cnn")), strength=float(made.get("strength", 0.0)))
+        names = ("strength", "seed", "threads", "guard")  # an option that was not saved keeps its default
+        try:
+            censor = cls(
+                made.get("method", "cnn"),
+                preset=Schedule(**made["schedule"]) if "schedule" in made else "paper",
+                features=encoder.features,
+                **{name: made[name] for name in names if name in made},
+                **made.get("options", {}),
+            )
+            censor.preset = str(made.get("preset", censor.preset))
+        except (TypeError, ValueError) as error:
+            raise ArtifactError(f"{path} was saved with options that no Censor has: {error}") from error
         censor.encoder_ = encoder
         return censor
 
@@ -224,25 +250,13 @@ class Censor:
             "strength": self.strength,
             "preset": self.preset,
             "seed": self.seed,
+            "features": self.features,
+            "threads": self.threads,
+            "guard": self.guard,
             "schedule": asdict(self.schedule),
             "options": dict(self.game_options),
             **more,
         }
-
-
-def _check_training_data(x: np.ndarray, y: np.ndarray, subject: np.ndarray) -> None:
-    if x.ndim != 3 or len(x) == 0:
-        raise RecordsError(f"x must be windows (n, channels, length), got an array of shape {x.shape}.")
-    same_length(x=x, y=y, subject=subject)
-    if not np.isfinite(x).all():
-        raise RecordsError("x has missing or infinite values; fill or drop those windows first.")
-    for name, values, purpose in (("y", y, "keep"), ("subject", subject, "erase")):
-        found = np.unique(values)
-        if len(found) < 2:
-            raise DomainError(
-                f"{name} has only one value ({found[0]!s}) in {len(values)} windows; at least 2 are needed "
-                f"to have something to {purpose}."
-            )
 
 
 def _check_start(start: CensoredEncoder, wanted: CensoredEncoder) -> None:

@@ -17,7 +17,8 @@ from torch import nn
 
 from keshi.artifacts import store
 from keshi.censoring.encoders import ConvEncoder, LabelHead, encode_in_batches
-from keshi.errors import ArtifactError, DomainError, RecordsError
+from keshi.censoring.input_checks import real_numbers, refuse_missing, refuse_overflow, scale
+from keshi.errors import ArtifactError, DomainError
 from keshi.records.windows import Standardizer
 
 KIND = "censored-encoder"
@@ -38,6 +39,7 @@ class CensoredEncoder:
         labels: what the logits stand for, in order.
         channels, length: of the windows it takes.
         settings: how it was made (method, strength, preset, ...); JSON values only.
+        label_dtype: numpy's name of the labels' number type, such as "|i1"; None for text and truth values.
     """
 
     weights: Mapping[str, np.ndarray]
@@ -46,6 +48,7 @@ class CensoredEncoder:
     channels: int
     length: int
     settings: Mapping[str, Any]
+    label_dtype: str | None = None
 
     @classmethod
     def of(
@@ -58,6 +61,7 @@ class CensoredEncoder:
         channels: int,
         length: int,
         settings: Mapping[str, Any],
+        label_dtype: str | None = None,
     ) -> CensoredEncoder:
         """A frozen copy of two networks as they are now."""
         weights = {
@@ -65,7 +69,7 @@ class CensoredEncoder:
             for part, module in (("encoder", encoder), ("head", head))
             for name, value in module.state_dict().items()
         }
-        return cls(weights, scaler, labels, channels, length, dict(settings))
+        return cls(weights, scaler, labels, channels, length, dict(settings), label_dtype)
 
     @property
     def features(self) -> int:
@@ -74,18 +78,18 @@ class CensoredEncoder:
 
     def transform(self, x: np.ndarray) -> np.ndarray:
         """Windows x (n, channels, length) in their own units -> z (n, features) float32."""
-        encoder, _ = self._networks
-        return encode_in_batches(encoder, self._scaled(x)).numpy()
+        return self._encoded(x).numpy()
 
     def predict_proba(self, x: np.ndarray) -> np.ndarray:
         """Probability of every label (n, labels), in the order of `labels`."""
-        encoder, head = self._networks
         with torch.no_grad():
-            return torch.softmax(head(encode_in_batches(encoder, self._scaled(x))), dim=1).numpy()
+            probabilities = torch.softmax(self._networks[1](self._encoded(x)), dim=1).numpy()
+        refuse_overflow(np.asarray(x), probabilities)
+        return probabilities
 
     def predict(self, x: np.ndarray) -> np.ndarray:
-        """The most probable label of every window (n,)."""
-        return np.array(self.labels)[self.predict_proba(x).argmax(axis=1)]
+        """The most probable label of every window (n,), in the dtype of the training labels."""
+        return np.array(self.labels, dtype=self.label_dtype)[self.predict_proba(x).argmax(axis=1)]
 
     def save(self, path: str | Path, *, files: Mapping[str, bytes] | None = None) -> None:
         """Write a folder of kind "censored-encoder"; `files` are further files to keep beside the weights."""
@@ -96,6 +100,7 @@ class CensoredEncoder:
             kind=KIND,
             settings={
                 "labels": list(self.labels),
+                "label_dtype": self.label_dtype,
                 "channels": self.channels,
                 "length": self.length,
                 "guarantee": NO_GUARANTEE,
@@ -123,9 +128,11 @@ class CensoredEncoder:
                 channels=int(settings["channels"]),
                 length=int(settings["length"]),
                 settings=dict(settings["training"]),
+                label_dtype=_number_type(settings.get("label_dtype")),
             )
+            np.array(loaded.labels, dtype=loaded.label_dtype)
             _ = loaded._networks  # refuse weights that do not fit now, not at the first use
-        except (KeyError, TypeError, ValueError, RuntimeError) as error:
+        except (KeyError, TypeError, ValueError, RuntimeError, OverflowError) as error:
             if isinstance(error, ArtifactError):
                 raise
             raise ArtifactError(
@@ -141,16 +148,25 @@ class CensoredEncoder:
         load_weights(self, encoder, head)
         return encoder.eval().requires_grad_(False), head.eval().requires_grad_(False)
 
-    def _scaled(self, x: np.ndarray) -> torch.Tensor:
-        x = np.asarray(x)
+    def _encoded(self, x: np.ndarray) -> torch.Tensor:
+        x = real_numbers(x)
         if x.shape[1:] != (self.channels, self.length):
             raise DomainError(
                 f"this encoder takes windows (n, {self.channels} channels, {self.length} samples), got an "
                 f"array of shape {x.shape}."
             )
-        if not np.isfinite(x).all():
-            raise RecordsError("x has missing or infinite values; fill or drop those windows first.")
-        return torch.from_numpy(np.ascontiguousarray(self.scaler.apply(x)))
+        refuse_missing(x)
+        z = encode_in_batches(
+            self._networks[0], torch.from_numpy(np.ascontiguousarray(scale(self.scaler, x)))
+        )
+        refuse_overflow(x, z.numpy())
+        return z
+
+
+def _number_type(name: str | None) -> str | None:
+    if name is not None and np.dtype(name).kind not in "iuf":
+        raise ValueError(f"label_dtype must be a type of numbers, got {name!r}")
+    return name
 
 
 def load_weights(source: CensoredEncoder, encoder: nn.Module, head: nn.Module) -> None:

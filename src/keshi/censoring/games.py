@@ -28,7 +28,7 @@ from keshi.censoring.objectives import (
     similarity_loss,
     subject_loss,
 )
-from keshi.censoring.pairs import PairSampler
+from keshi.censoring.pairs import PAIR_MODES, PairSampler
 
 
 @dataclass(frozen=True, eq=False)
@@ -200,6 +200,7 @@ OPTIONS = {
     "sct": ("pairs", "target", "reduction"),
     "lsm": ("pairs", "reduction"),
 }
+CHOICES = {"pairs": tuple(PAIR_MODES), "reduction": ("sum", "mean"), "target": ("flip", "prior")}
 ALIASES = {"scl": "sct"}  # the paper uses both names
 
 
@@ -209,6 +210,12 @@ def refuse_foreign_options(method: str, options: Mapping[str, object]) -> None:
     if foreign:
         takes = ", ".join(OPTIONS[method]) or "no options"
         raise ValueError(f"method {method} takes {takes}; got {', '.join(foreign)}. Leave it out.")
+
+
+def check_options(options: Mapping[str, object]) -> None:
+    """Raise where an option's value is none of those it may have, before anything is trained."""
+    for name, value in options.items():
+        one_of(name, value, CHOICES[name])  # type: ignore[arg-type]
 
 
 def method_name(method: str) -> str:

@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from keshi._validate import positive, positive_integer
+from keshi._validate import in_range, nonnegative_integer, positive, positive_integer
 from keshi.censoring.encoders import encode_in_batches
 from keshi.censoring.games import Game, TrainingSet
 from keshi.censoring.objectives import label_loss
@@ -48,6 +48,9 @@ class Schedule:
             positive_integer(name, getattr(self, name))
         for name in ("pretrain_rate", "encoder_rate", "adversary_rate"):
             positive(name, getattr(self, name))
+        nonnegative_integer("rounds", self.rounds)
+        if in_range("dropout", self.dropout, 0.0, 1.0) == 1:
+            raise ValueError("dropout must lie below 1, got 1: nothing would be left to learn from.")
 
 
 SCHEDULES = {

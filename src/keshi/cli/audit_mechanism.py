@@ -27,11 +27,19 @@ def audit_mechanism(
     relation: str | None = typer.Option(
         None, "--relation", help="With a domain file: replace-one. Default: add-or-remove."
     ),
+    subject: str | None = typer.Option(
+        None, "--subject", help="With a domain file: the column that says whose record it is."
+    ),
+    max_records: int | None = typer.Option(
+        None, "--max-records", help="With a domain file: at most so many records of a subject are used."
+    ),
     trials: int = typer.Option(100_000, "--trials", help="Releases of each of two neighbouring tables."),
     long: bool = typer.Option(
         False, "--long", help=f"{LONG_TRIALS:,} trials, and {LONG_SECONDS:g} seconds for them."
     ),
-    time_limit: float = typer.Option(60.0, "--time-limit", help="Seconds after which no more trials begin."),
+    time_limit: float = typer.Option(
+        60.0, "--time-limit", help="Seconds for the trials, checks not counted; one draw at least."
+    ),
     as_json: bool = typer.Option(False, "--json", help="For programs."),
 ) -> None:
     """Run a release's own code on made-up neighbouring tables, and hold it against its promise.
@@ -48,6 +56,8 @@ def audit_mechanism(
         delta=delta,
         preset=preset,
         relation=relation,
+        subject=subject,
+        max_records=max_records,
         trials=trials,
         time_limit=time_limit,
     )
@@ -63,6 +73,8 @@ def run_audit(
     delta: float | None,
     preset: str | None,
     relation: str | None,
+    subject: str | None,
+    max_records: int | None,
     trials: int,
     time_limit: float,
 ) -> MechanismAudit:
@@ -78,7 +90,14 @@ def run_audit(
 
     positive_integer("trials", trials)
     positive("time_limit", time_limit)
-    given: dict[str, Any] = {"epsilon": epsilon, "delta": delta, "preset": preset, "relation": relation}
+    given: dict[str, Any] = {
+        "epsilon": epsilon,
+        "delta": delta,
+        "preset": preset,
+        "relation": relation,
+        "subject": subject,
+        "max-records": max_records,
+    }
     named = [f"--{name}" for name, value in given.items() if value is not None]
     with progress_bar("releases of two worlds") as advance:
         options: dict[str, Any] = {
@@ -99,7 +118,7 @@ def run_audit(
             chosen,
             epsilon=1.0 if epsilon is None else epsilon,
             delta=1e-5 if delta is None else delta,
-            unit=PrivacyUnit(relation=relation or "add-or-remove"),  # type: ignore[arg-type]
+            unit=PrivacyUnit(relation or "add-or-remove", subject, max_records),  # type: ignore[arg-type]
             **options,
         )
 

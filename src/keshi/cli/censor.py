@@ -21,6 +21,8 @@ def censor(
     label: str = typer.Option("label", help="Column or array of the label to keep (USC-HAD knows its own)."),
     subject: str = typer.Option("subject", help="Column or array of the person to erase."),
     trial: str = typer.Option("trial", help="Column or array of the trial, if there is one."),
+    channels: str = typer.Option(None, help="Columns of a csv to use, with commas; all others by default."),
+    rate: float = typer.Option(None, help="Samples per second, to note where the file does not say it."),
     method: str = typer.Option("sct", help="cnn, afl-mlp, afl-dnn, sct (or scl), lsm."),
     strength: float = typer.Option(1.0, help="Weight of the adversarial term; lambda in the paper."),
     preset: str = typer.Option("paper", help="Training schedule: paper or quick."),
@@ -34,6 +36,9 @@ def censor(
     skip_short: bool = typer.Option(False, help="Leave out recordings shorter than a window."),
     target: str = typer.Option(None, help="flip (the paper) or prior (bounded; not for lsm)."),
     pairs: str = typer.Option(None, help="sct, lsm: balanced, natural, cells, conditional."),
+    guard: bool = typer.Option(
+        True, help="End step 2 once the adversary is fooled; --no-guard is the paper."
+    ),
     control: bool = typer.Option(True, help="Also train the control at strength 0."),
     quick: bool = typer.Option(False, "--quick", help=f"preset quick on at most {QUICK_WINDOWS:,} windows."),
     threads: int = typer.Option(1, help="Threads of torch; part of what makes a run repeatable."),
@@ -47,20 +52,28 @@ def censor(
 
     Example: keshi censor USC-HAD/ --method sct --strength 1.0 --quick -o run/
     """
+    from keshi._validate import positive_integer
     from keshi.artifacts.atomic import refuse_to_replace
     from keshi.cli.censor_run import run_censoring
     from keshi.records.recordings import read_recordings
     from keshi.records.windows import WINDOW_PRESETS, segment, segment_preset
 
+    if stride is not None:
+        positive_integer("stride (--stride)", stride)
+        if preset_windows:
+            raise ValueError("--preset-windows fixes its own stride; leave out --stride.")
     refuse_to_replace(output, overwrite=overwrite)  # now, rather than after hours of training
-    found = read_recordings(recordings, label=label, subject=subject, trial=trial)
+    found = read_recordings(
+        recordings, label=label, subject=subject, trial=trial, channels=_names(channels), rate=rate
+    )
     strangers = _named_subjects(unknown, found) if unknown is not None else None
     if preset_windows:
         windows = segment_preset(found, preset_windows)
         strangers = WINDOW_PRESETS[preset_windows].unknown if strangers is None else strangers
     else:
         too_short = "skip" if skip_short else "refuse"
-        windows = segment(found, window=window, stride=stride or max(1, window // 2), too_short=too_short)
+        step = max(1, window // 2) if stride is None else stride
+        windows = segment(found, window=window, stride=step, too_short=too_short)
     options: dict[str, Any] = {
         name: value for name, value in (("target", target), ("pairs", pairs)) if value is not None
     }
@@ -74,6 +87,7 @@ def censor(
         unknown=strangers,
         split=split,
         most_windows=QUICK_WINDOWS if quick else None,
+        guard=guard,
         control=control,
         threads=threads,
         progress=_say,
@@ -133,7 +147,7 @@ def write_run(result: CensoringRun, output: Path, *, overwrite: bool = False) ->
         for record in result.curve
     ]
     output.parent.mkdir(parents=True, exist_ok=True)
-    with store.new_folder(output, overwrite=overwrite) as folder:
+    with store.new_folder(output, verb="censor", overwrite=overwrite) as folder:
         (folder / "private").mkdir()
         result.encoder.save(folder / "release", files={"learning_curve.json": store.json_to_bytes(curve)})
         store.write_atomically(folder / "private" / "audit.json", store.json_to_bytes(result.audit()))
@@ -142,7 +156,12 @@ def write_run(result: CensoringRun, output: Path, *, overwrite: bool = False) ->
 def _named_subjects(text: str, recordings: list[Recording]) -> tuple:
     """The subjects that `--unknown 11,12,13` names, as the recordings spell them."""
     by_name = {str(recording.subject): recording.subject for recording in recordings}
-    return tuple(by_name.get(name.strip(), name.strip()) for name in text.split(",") if name.strip())
+    return tuple(by_name.get(name, name) for name in _names(text) or ())
+
+
+def _names(text: str | None) -> tuple[str, ...] | None:
+    """The names of a list with commas; None where the option was not given."""
+    return None if text is None else tuple(name.strip() for name in text.split(",") if name.strip())
 
 
 def _say(line: str) -> None:

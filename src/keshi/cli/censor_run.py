@@ -90,6 +90,7 @@ def run_censoring(
     split: str = "blocked",
     held_out: float = 0.1,
     most_windows: int | None = None,
+    guard: bool = True,
     control: bool = True,
     attack_epochs: int | None = None,
     start: CensoredEncoder | None = None,
@@ -101,7 +102,7 @@ def run_censoring(
 
     Args:
         windows: of at least three people for figures on strangers; see records.windows.segment.
-        method, strength, preset, rounds, seed, threads, game_options: as for censoring.censor.Censor.
+        method, strength, preset, rounds, seed, guard, threads, game_options: as for censoring.censor.Censor.
         unknown: the strangers; by default the last three tenths of the people.
         split, held_out: how known people's windows are held out, see censoring.splits.split_people.
         most_windows: train on at most so many windows, drawn at random; all by default.
@@ -139,6 +140,7 @@ def run_censoring(
         "rounds": rounds,
         "seed": seed,
         "threads": threads,
+        "guard": guard,
         **game_options,
     }
     censor = Censor(method, strength=strength, **options)

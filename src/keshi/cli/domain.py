@@ -86,7 +86,8 @@ def _learn(
     book = None
     if ledger is None:
         note(
-            "no ledger: this spend is written down nowhere (keshi ledger create gives the data set a budget)."
+            "no ledger: this spend stands in the domain file alone, until keshi ledger create books it as the first "
+            "of the data set's budget."
         )
     else:
         book = PrivacyLedger.open(ledger)
@@ -113,6 +114,10 @@ def _say(learned: LearnedDomain) -> None:
         note("nothing was spent: the types say everything.")
         return
     note(learned.statement.sentence)
+    note(
+        "column names and types are your declaration and not covered by that (in a text file the types are guessed "
+        "from the records): check that they are public."
+    )
     if learned.unclear:
         note(
             f"nothing stood out from the noise in {list(learned.unclear)}: their bounds are placeholders to replace."

@@ -129,15 +129,11 @@ def embed_file(
     positive("epsilon", epsilon)
     in_range("delta", delta, 0.0, 1.0, open_ends=True)
     unit = PrivacyUnit(relation, subject, max_records)  # type: ignore[arg-type]
-    if ledger is None:
-        note(
-            "no ledger: this spend is written down nowhere (keshi ledger create gives the data set a budget)."
-        )
-    elif run is None:
+    if ledger is not None and run is None:
         run = uuid.uuid4().hex[:12]
         note(f"run {run}: should it be interrupted, add --run {run} and nothing is paid twice.")
     with progress_bar("reading") as advance:
-        return embed_table(
+        embedding = embed_table(
             table,
             domain,
             preset,
@@ -150,6 +146,11 @@ def embed_file(
             progress=lambda what, rows: advance(rows, None, f"{rows:,} records for {what}"),
             show_values=show_values,
         )
+    if ledger is None:
+        note(
+            "no ledger: this spend is written down nowhere (keshi ledger create gives the data set a budget)."
+        )
+    return embedding
 
 
 def open_ledger(domain: Domain, domain_path: Path, ledger: Path | None) -> PrivacyLedger | None:

@@ -20,7 +20,8 @@ def inspect(
     """
     from keshi.artifacts.atomic import RUN_FILE
 
-    is_run = (path / RUN_FILE).is_file() and not (path / "manifest.json").exists()
+    parts = (RUN_FILE, "release", "statement.json")  # a run, an unfinished run, or the release of one
+    is_run = not (path / "manifest.json").exists() and any((path / part).exists() for part in parts)
     facts = _run_facts(path) if is_run else _artifact_facts(path)
     print(json.dumps(facts, indent=2) if as_json else printable("\n".join(_lines(facts))))
 

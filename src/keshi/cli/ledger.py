@@ -11,6 +11,7 @@ import typer
 
 if TYPE_CHECKING:
     from keshi.privacy.ledger import PrivacyLedger
+    from keshi.records.domain import Learned
 
 ledger_app = typer.Typer(
     name="ledger",
@@ -32,27 +33,45 @@ def create(
         1e-5, "--delta", help="The delta of (epsilon, delta); far below 1 / records."
     ),
     dataset: str | None = typer.Option(None, "--dataset", help="Name of the data set. Default: the file's."),
-    unit: str = typer.Option(
-        "",
-        "--unit",
-        help="Whom it protects, such as 'adding or removing one subject'. Default: as the first spend says.",
+    relation: str | None = typer.Option(
+        None,
+        "--relation",
+        help="add-or-remove, or replace-one, as in every run that spends. Default: as the first spend says.",
+    ),
+    subject: str | None = typer.Option(
+        None,
+        "--subject",
+        help="Column that says whose record it is, as in every run that spends. Default: as the first spend says.",
     ),
 ) -> None:
     """Give a data set its privacy budget, once.
 
     With a domain file the ledger stands beside it, and its id is written into the domain file, so that no
-    other ledger can be used for these data.
+    other ledger can be used for these data. What learning that domain cost becomes the ledger's first spend.
     """
     from keshi.artifacts.store import write_atomically
     from keshi.privacy.ledger import PrivacyLedger
 
     is_domain = path.suffix.lower() == ".toml"
     target = path.with_suffix(".ledger") if is_domain else path
-    text = _domain_without_ledger(path) if is_domain else ""
+    text, learned = _domain_without_ledger(path) if is_domain else ("", None)
     name = dataset if dataset is not None else path.stem
+    unit = _unit(relation, subject)
+    if learned is not None:
+        _refuse_unless_affordable(learned, path, epsilon=epsilon, delta=delta, unit=unit)
+        unit = learned.unit
     with PrivacyLedger.create(target, epsilon=epsilon, delta=delta, dataset=name, unit=unit) as ledger:
         identity = ledger.id
+        if learned is not None:
+            try:
+                _book(learned, ledger, epsilon=epsilon)
+            except BaseException:
+                ledger.close()
+                target.unlink()  # a ledger that starts at zero after all would be worse than none
+                raise
     print(f"wrote {target} (epsilon {epsilon:g} at delta {delta:g}; id {identity})")
+    if learned is not None:
+        print(f"booked what learning {path.name} cost (mu {learned.mu:.3g}) as its first spend")
     if is_domain:
         try:
             write_atomically(path, _with_ledger(text, identity).encode())
@@ -92,11 +111,60 @@ def adopt(path: Path = typer.Argument(help="A ledger that was moved to this mach
     print(f"Spend from no other copy any more. Next: keshi ledger show {path}")
 
 
-def _domain_without_ledger(path: Path) -> str:
-    """The text of a domain file; refused where it names a ledger already."""
+def _unit(relation: str | None, subject: str | None) -> str:
+    """The unit of privacy in the words that every spend will use; empty where it is left to the first one."""
+    from keshi.privacy.unit import PrivacyUnit
+
+    if relation is None and subject is None:
+        return ""
+    return PrivacyUnit(relation or "add-or-remove", subject).describe()  # type: ignore[arg-type]
+
+
+def _refuse_unless_affordable(
+    learned: Learned, path: Path, *, epsilon: float, delta: float, unit: str
+) -> None:
+    """Try the booking on a ledger in memory, so that nothing is on the disk when it is refused."""
+    from keshi.errors import BudgetError
+    from keshi.privacy.accounting import epsilon_from_mu
+    from keshi.privacy.ledger import PrivacyLedger
+
+    if unit not in ("", learned.unit):
+        raise BudgetError(
+            f"{path} was learnt under a guarantee for {learned.unit}, and this budget would be for {unit}: together "
+            "they would guarantee neither. Nothing was created. Leave --relation and --subject as they were when it "
+            "was learnt, or declare bounds and categories from public knowledge."
+        )
+    with PrivacyLedger.in_memory(epsilon=epsilon, delta=delta) as trial:
+        try:
+            _book(learned, trial, epsilon=epsilon)
+        except BudgetError as error:
+            left = delta - learned.delta_at(epsilon)
+            asks = f"epsilon {epsilon_from_mu(learned.mu, left):.3g} at" if left > 0 else "more than"
+            raise BudgetError(
+                f"learning {path} cost mu {learned.mu:.3g} and delta {learned.delta_at(epsilon):.3g}, which is {asks} "
+                f"delta {delta:g}: more than the whole budget of epsilon {epsilon:g}. Nothing was created. Give a "
+                "larger budget, or declare bounds and categories from public knowledge."
+            ) from error
+
+
+def _book(learned: Learned, ledger: PrivacyLedger, *, epsilon: float) -> None:
+    ledger.spend(
+        run=learned.run or "learned domain",
+        index=0,
+        what="learned domain",
+        mu=learned.mu,
+        delta_slack=min(1.0, learned.delta_at(epsilon)),
+        unit=learned.unit,
+    )
+
+
+def _domain_without_ledger(path: Path) -> tuple[str, Learned | None]:
+    """The text of a domain file and what learning it cost; refused where it names a ledger already."""
     import tomllib
 
     from keshi.errors import BudgetError, DomainError
+    from keshi.records.domain import listing
+    from keshi.records.domain_file import parse_learned
 
     if not path.is_file():
         raise DomainError(f"there is no domain file {path}. `keshi domain people.csv > {path}` drafts one.")
@@ -110,15 +178,25 @@ def _domain_without_ledger(path: Path) -> str:
             f"{path} names the ledger {document['ledger']} already; a data set gets its budget once. "
             f"`keshi ledger show {path.with_suffix('.ledger')}` prints what remains."
         )
-    return text
+    learned, problems = parse_learned(document.get("learned"))
+    if problems:
+        raise DomainError(listing(str(path), problems))
+    if learned is not None and learned.ledger:
+        raise BudgetError(
+            f"{path} was learnt at the cost of the ledger {learned.ledger} ([learned] names it); a data set gets its "
+            f'budget once. Add the line ledger = "{learned.ledger}" above the first table and go on with that one.'
+        )
+    return text, learned
 
 
 def _with_ledger(text: str, identity: str) -> str:
-    """The domain file with its ledger named below the format; all else, comments too, stays as it was."""
+    """The domain file with its ledger named below the format and in [learned]; comments and all else stay."""
     import tomllib
 
-    wanted = tomllib.loads(text) | {"ledger": identity}
     line = f'ledger = "{identity}"\n'
+    if "learned" in tomllib.loads(text):
+        text = _with_learned_ledger(text, identity, line)
+    wanted = tomllib.loads(text) | {"ledger": identity}
     # tomlkit would put the line between a table and the comment above it
     below_format = re.sub(r"\A((?:#.*\n|\s*\n)*format\s*=.*\n)", lambda found: found[1] + line, text)
     try:
@@ -127,6 +205,26 @@ def _with_ledger(text: str, identity: str) -> str:
     except tomllib.TOMLDecodeError:
         pass  # the format goes over several lines
     return line + text  # the top of a TOML file is always above the first table
+
+
+def _with_learned_ledger(text: str, identity: str, line: str) -> str:
+    import tomllib
+
+    import tomlkit
+
+    wanted = tomllib.loads(text)
+    wanted["learned"]["ledger"] = identity
+    below_heading = re.sub(
+        r"(?m)^(\[learned\][^\n]*\n)(?:ledger *= *[\"']{2} *\n)?", lambda f: f[1] + line, text
+    )
+    try:
+        if tomllib.loads(below_heading) == wanted:
+            return below_heading
+    except tomllib.TOMLDecodeError:
+        pass  # written in another way, such as learned = {mu = ...}
+    document = tomlkit.parse(text)
+    document["learned"]["ledger"] = identity  # type: ignore[index]
+    return tomlkit.dumps(document)
 
 
 def _open(path: Path | None) -> PrivacyLedger:

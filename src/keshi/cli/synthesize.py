@@ -67,8 +67,9 @@ def synthesize(
     Example: keshi synthesize people.csv --domain people.toml --epsilon 1 -o run/
     """
     from keshi._validate import one_of, positive_integer
-    from keshi.artifacts.atomic import leftovers, remove_leftovers
+    from keshi.artifacts.atomic import leftovers, mark_run, remove_leftovers
     from keshi.artifacts.store import json_to_bytes, write_atomically
+    from keshi.privacy.unit import PrivacyUnit
     from keshi.records.domain import Domain
     from keshi.records.files import column_types, read_batches, write_table
     from keshi.synthesis.presets import PRESETS
@@ -98,6 +99,12 @@ def synthesize(
         embedding = PrivateEmbedding.load(release / "embedding")
         if embedding.domain != known:
             raise ValueError(f"{release / 'embedding'} was made under another domain than {domain}.")
+        wanted = PrivacyUnit(relation, subject, max_records)  # type: ignore[arg-type]
+        if embedding.unit != wanted or embedding.preset != preset:
+            raise ValueError(
+                f"{release / 'embedding'} was made with preset {embedding.preset} for {embedding.unit.describe()}, and "
+                f"{preset} for {wanted.describe()} is asked for; give the same options, or choose another folder."
+            )
         if (embedding.statement.epsilon, embedding.statement.delta) != (epsilon, delta):
             raise ValueError(
                 f"{release / 'embedding'} was made at epsilon {embedding.statement.epsilon:g}, delta "
@@ -130,6 +137,7 @@ def synthesize(
     write_atomically(release / "statement.json", json_to_bytes(statement.to_dict()))
     write_atomically(release / "CARD.md", release_card(statement, known).encode())
     remove_leftovers(left_by_killed_runs)
+    mark_run(output, verb="synthesize")
     print(f"wrote {release} (synthetic.csv with {rows:,} records, embedding, generator, statement.json)")
     print(statement.sentence)
     if report:
@@ -215,13 +223,13 @@ def audit_sections(
 
 
 def write_private_report(
-    private: Path, title: str, statement: PrivacyStatement, sections: list[Section], *, note: str = ""
+    private: Path, title: str, statement: PrivacyStatement, sections: list[Section]
 ) -> None:
     """Write report.html and report.json into the owner's folder."""
     from keshi.reports.report import write_report
     from keshi.reports.synthesis import synthesis_report
 
-    page = synthesis_report(title, statement.sentence, sections, note=note)
+    page = synthesis_report(title, statement.sentence, sections)
     write_report(page, private / "report.html", private / "report.json")
 
 
@@ -243,7 +251,8 @@ def release_card(statement: PrivacyStatement, domain: Domain) -> str:
         *(f"- {item}" for item in NOT_PROTECTED),
         "",
         "## Contents",
-        f"- `synthetic.csv`: synthetic records, {len(domain.columns)} columns; no row is a person's.",
+        f"- `synthetic.csv`: records drawn from the generator, {len(domain.columns)} columns; one may equal a real "
+        "record by chance.",
         "- `embedding/`: the noisy measurements; any number of generators can be trained from it.",
         "- `generator/`: draws further records with `keshi sample`.",
         "- `statement.json`: the guarantee and every figure behind it.",

@@ -27,9 +27,13 @@ def mu_from_epsilon(epsilon: float, delta: float) -> float:
     """Largest mu for which mu-GDP implies (epsilon, delta)-DP, rounded down."""
     positive("epsilon", epsilon)
     in_range("delta", delta, 0.0, 1.0, open_ends=True)
+    import numpy as np
     from dp_accounting.gaussian_mechanism import get_sigma_gaussian
 
-    return (1.0 - _MARGIN) / float(get_sigma_gaussian(epsilon, delta))
+    with np.errstate(
+        divide="ignore"
+    ):  # its search passes delta = 0, whose logarithm is -inf, as it should be
+        return (1.0 - _MARGIN) / float(get_sigma_gaussian(epsilon, delta))
 
 
 def epsilon_from_mu(mu: float, delta: float) -> float:
@@ -38,9 +42,11 @@ def epsilon_from_mu(mu: float, delta: float) -> float:
     if mu == 0:
         return 0.0
     positive("mu", mu)
+    import numpy as np
     from dp_accounting.gaussian_mechanism import get_epsilon_gaussian
 
-    return float(get_epsilon_gaussian(1.0 / mu, delta)) * (1.0 + _MARGIN) + 1e-12
+    with np.errstate(divide="ignore"):  # as above
+        return float(get_epsilon_gaussian(1.0 / mu, delta)) * (1.0 + _MARGIN) + 1e-12
 
 
 def delta_from_mu(mu: float, epsilon: float) -> float:

@@ -108,11 +108,12 @@ def _spill(identifiers: Iterable[Iterable[Any]], folder: Path) -> int:
 
 
 def _digest(value: Any, key: bytes) -> bytes:
-    if value is None or value != value or str(value) in ("", "<NA>", "NaT"):  # NaN differs from itself
+    text = "" if value is None else str(value)
+    if text in ("", "nan", "<NA>", "NaT"):
         raise RecordsError(
             "a record has no subject; give every record an identifier, or drop those without one."
         )
-    return blake2b(str(value).encode(), key=key, digest_size=16).digest()
+    return blake2b(text.encode(errors="surrogatepass"), key=key, digest_size=16).digest()
 
 
 def _weigh(

@@ -237,7 +237,7 @@ def measure_histograms(
         index=index,
         what=what,
         plan_hash=plan_hash,
-        unit=unit.describe(),
+        unit=unit,
     )
     scales = noise_scales(blocks, mu)
     parts = np.split(noisy / COUNT, np.cumsum([block.size for block in blocks])[:-1])

@@ -18,7 +18,7 @@ from typing import Any, cast
 
 from keshi._validate import in_range, positive
 from keshi.errors import DomainError, RecordsError
-from keshi.privacy.accounting import mu_from_epsilon, slack_share
+from keshi.privacy.accounting import compose, delta_slack, mu_from_epsilon, slack_share
 from keshi.privacy.domain_counts import count_candidates, count_fixed
 from keshi.privacy.histograms import (
     Ladder,
@@ -33,14 +33,20 @@ from keshi.privacy.ledger_amounts import refuse_overspending
 from keshi.privacy.mechanisms import COUNT, Key, release_above_threshold, threshold, threshold_scale
 from keshi.privacy.statement import PrivacyStatement
 from keshi.privacy.unit import PrivacyUnit
-from keshi.records.domain import Categorical, Column, Domain, Numerical, Timestamp
+from keshi.records.columns import OTHER
+from keshi.records.domain import (
+    LEARNED_EPSILON,
+    Categorical,
+    Column,
+    Domain,
+    Learned,
+    Numerical,
+    Timestamp,
+)
 from keshi.records.files import column_types, zoned_columns
 from keshi.records.raw_columns import raw_batches
 
 THRESHOLD_SHARE = 0.1  # of delta; the threshold falls only with the root of its logarithm
-BUCKETS = (
-    2**20
-)  # counters a text column; 8 MiB. A value is looked at only if its bucket could make it a candidate
 Progress = Callable[[str, int], None]
 """Called with what is going on and the number of records read so far."""
 
@@ -81,14 +87,17 @@ class LearnedDomain:
 
     def _comments(self) -> list[str]:
         source = "".join(c if c.isprintable() else "?" for c in self.source)
-        lines = [f"Names and types: from {source}; they are your declaration."]
+        lines = [
+            f"Names and types: from {source}; they are your declaration, and no promise covers them "
+            "(in a text file types are guessed from the records)."
+        ]
         if self.statement is not None:
             lines += [
                 "Bounds and categories were learnt from its records. What it cost:",
                 self.statement.sentence,
                 f"Run {self.run} in the ledger named below."
                 if self.domain.ledger
-                else "No ledger knows of it.",
+                else "No ledger knows of it; `keshi ledger create` books it (see [learned]).",
                 "Bounds are points of a public grid around nearly all records, never the smallest or largest value.",
             ]
         if self.smallest_published is not None:
@@ -165,6 +174,7 @@ def learn_domain(
     paid = len(texts) + len(ladders)
     delta_threshold = delta * THRESHOLD_SHARE if texts else 0.0
     mu = mu_from_epsilon(epsilon, delta * (1.0 - slack_share(epsilon)) - delta_threshold)
+    kept = ledger is not None
     ledger = ledger or PrivacyLedger.in_memory(epsilon=epsilon, delta=delta)
     run = run or uuid.uuid4().hex
     mu_bounds, mu_lists = (mu * math.sqrt(len(part) / max(paid, 1)) for part in (ladders, texts))
@@ -221,7 +231,12 @@ def learn_domain(
             f"{path}: not one of its {_columns(types)} has a value that stands out from the noise (too few records, or "
             f"epsilon is too small). What was spent is spent; declare the categories of one of {list(types)} yourself."
         )
-    domain = Domain(columns, ignore=ignored, ledger=None if ledger.id == IN_MEMORY else ledger.id)
+    domain = Domain(
+        columns,
+        ignore=ignored,
+        ledger=None if ledger.id == IN_MEMORY else ledger.id,
+        learned=_cost(ledger, run, epsilon, unit) if measured else None,
+    )
     statement = PrivacyStatement(
         epsilon=epsilon,
         delta=delta,
@@ -230,9 +245,12 @@ def learn_domain(
         delta_slack=delta * slack_share(epsilon) + delta_threshold,
         measurements=tuple(measured),
         remaining=ledger.remaining().epsilon,
-        ledger=ledger.id,
-        ledger_head=ledger.head,
-        assumed_public=("column names and types, as they stand in the file",),
+        ledger=ledger.id if kept else "",
+        ledger_head=ledger.head if kept else "",
+        assumed_public=(
+            "column names and types: the owner's declaration, not covered (in a text file types are guessed from the "
+            "records)",
+        ),
     )
     return LearnedDomain(
         domain,
@@ -262,7 +280,7 @@ def _refuse_unless_affordable(
     ledger: PrivacyLedger, run: str, mu_bounds: float, mu_lists: float, delta_threshold: float
 ) -> None:
     """Both measurements or none: a half-learnt domain would be money for nothing."""
-    missing = [
+    missing = [  # whether a stored value follows this plan is checked where it is used
         mu if mu and ledger.stored(run, index) is None else 0.0
         for index, mu in enumerate((mu_bounds, mu_lists))
     ]
@@ -274,6 +292,23 @@ def _refuse_unless_affordable(
             delta_threshold=delta_threshold if missing[1] else 0.0,
             what="learning a domain",
         )
+
+
+def _cost(ledger: PrivacyLedger, run: str, epsilon: float, unit: PrivacyUnit) -> Learned:
+    """What the run has spent, with a slack that holds up to epsilon 20, whichever ledger it is booked in."""
+    spends = [e.fields for e in ledger.entries() if e.kind == "spend" and e.fields["run"] == run]
+    largest = max(LEARNED_EPSILON, ledger.budget["epsilon"])
+    # a ledger holds the slack at the epsilon of its own budget
+    grown = delta_slack(1.0, largest) / delta_slack(1.0, ledger.budget["epsilon"])
+    delta = math.fsum(f["delta_slack"] * grown + f.get("delta_threshold", 0.0) for f in spends)
+    return Learned(
+        mu=compose(f["mu"] for f in spends),
+        delta=delta * (1.0 + 1e-12),  # rounded up
+        unit=unit.describe(),
+        epsilon=epsilon,
+        ledger="" if ledger.id == IN_MEMORY else ledger.id,
+        run=run,
+    )
 
 
 def _columns_learnt(
@@ -289,7 +324,8 @@ def _columns_learnt(
         if kind == "boolean":
             columns[name] = Categorical((False, True), missing=True)
         elif kind == "text":
-            values = tuple(value for column, value in counts if column == name and value is not None)
+            # a frequent value called OTHER falls into the cell of that name
+            values = tuple(v for column, v in counts if column == name and v not in (None, OTHER))
             if values:
                 columns[name] = Categorical(values, missing=True, other=True)
         else:

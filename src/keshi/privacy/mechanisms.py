@@ -69,7 +69,7 @@ def release(
     index: int,
     what: str,
     plan_hash: str,
-    unit: str = "",
+    unit: PrivacyUnit,
     largest_distance: float = 1e-12,
     outstanding: float | None = None,
 ) -> NDArray[np.int64]:
@@ -86,7 +86,7 @@ def release(
         what: One or two words for the ledger.
         plan_hash: Hash of the public plan; a stored value is reused only under the plan, the unit of privacy and
             the mu it was measured by.
-        unit: Whom it protects, in words, for the ledger.
+        unit: Whom it protects; a stored value is reused, and a spend added up, only under the same one.
         largest_distance: Total variation from the ideal Gaussian that the caller's delta leaves room for.
         outstanding: mu of this and all later measurements of the run; nothing is spent unless all are affordable.
 
@@ -101,7 +101,7 @@ def release(
         raise ValueError(f"expected {sum(block.size for block in blocks)} sums, got {len(sums)}.")
     if len(sums) and max(int(sums.max()), -int(sums.min())) >= LARGEST_SUM:
         raise ValueError("the sums are too large for 64-bit integers: too many records for this grid.")
-    paid_for = _hash_of(plan_hash, blocks, mu)
+    paid_for = _hash_of(plan_hash, unit, blocks, mu)
     stored = ledger.stored(run, index, plan=paid_for)
     if stored is not None:
         return np.frombuffer(stored, dtype="<i8").astype(np.int64)
@@ -119,7 +119,7 @@ def release(
         mu=mu,
         delta_slack=delta_slack(distance, ledger.budget["epsilon"]),
         plan=paid_for,
-        unit=unit,
+        unit=unit.describe(),
         outstanding=outstanding,
     )  # on disk before the noise exists: a crash from here on loses budget, never privacy
     noisy = np.concatenate(
@@ -192,7 +192,7 @@ def release_above_threshold(
         BudgetError: if the ledger cannot afford it.
     """
     block = _counts_block(touched=touched, unit=unit)
-    paid_for = _hash_of(f"{plan_hash} {smallest}", [block], mu, delta_threshold=delta_threshold)
+    paid_for = _hash_of(f"{plan_hash} {smallest}", unit, [block], mu, delta_threshold=delta_threshold)
     stored = ledger.stored(run, index, plan=paid_for)
     if stored is not None:
         return {(column, value): steps for column, value, steps in json.loads(stored)}
@@ -254,10 +254,14 @@ def _sides(unit: PrivacyUnit) -> int:
     return 1 if unit.relation == "add-or-remove" else 2
 
 
-def _hash_of(plan_hash: str, blocks: Sequence[Block], mu: float, *, delta_threshold: float = 0.0) -> str:
+def _hash_of(
+    plan_hash: str, unit: PrivacyUnit, blocks: Sequence[Block], mu: float, *, delta_threshold: float = 0.0
+) -> str:
     """What a spend pays for: a resumed run under another unit, epsilon or plan must not get this value."""
     listing = [[block.name, block.size, block.sensitivity, block.share] for block in blocks]
-    return hashlib.sha256(json.dumps([plan_hash, mu, delta_threshold, listing]).encode()).hexdigest()
+    return hashlib.sha256(
+        json.dumps([plan_hash, unit.to_dict(), mu, delta_threshold, listing]).encode()
+    ).hexdigest()
 
 
 def discrete_gaussian(sums: NDArray[np.int64], scale: int) -> NDArray[np.int64]:

@@ -53,9 +53,9 @@ class PrivacyUnit:
 
     def describe(self) -> str:
         """The unit in words, as it stands in the privacy statement."""
-        if self.relation == "add-or-remove":
-            return f"adding or removing one {self.name}"
-        return f"replacing one {self.name}"
+        whose = "" if self.subject is None else f" (column {self.subject})"
+        verb = "adding or removing" if self.relation == "add-or-remove" else "replacing"
+        return f"{verb} one {self.name}{whose}"
 
     def to_dict(self) -> dict[str, Any]:
         return asdict(self)

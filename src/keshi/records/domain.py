@@ -19,6 +19,7 @@ from typing import Any, Literal
 from keshi.errors import DomainError
 
 Value = str | int | float | bool
+LEARNED_EPSILON = 20.0  # the grid's slack is recorded at this epsilon, so that it holds for every smaller one
 
 
 @dataclass(frozen=True)
@@ -111,6 +112,35 @@ class Slot:
 
 
 @dataclass(frozen=True)
+class Learned:
+    """What learning the bounds and categories cost; every release that rests on them owes it too.
+
+    Attributes:
+        mu: Under Gaussian DP, of all measurements of the learning together.
+        delta: Grid slack of the noise at epsilon 20, and the deltas of the thresholds.
+        unit: Whom it protects, in words.
+        epsilon: What it was asked to cost by itself.
+        ledger: Identifier of the ledger that has it among its spends; empty where none has.
+        run: Name of the run that learnt it.
+    """
+
+    mu: float
+    delta: float
+    unit: str
+    epsilon: float
+    ledger: str = ""
+    run: str = ""
+
+    def delta_at(self, epsilon: float) -> float:
+        """What it takes of the delta of a guarantee, or budget, of this epsilon.
+
+        The slack of the grid is (1 + e^epsilon) times a distance (accounting.delta_slack) and recorded at
+        LEARNED_EPSILON; beyond, it grows by no more than the factor here.
+        """
+        return self.delta * math.exp(max(0.0, min(epsilon, 700.0) - LEARNED_EPSILON))
+
+
+@dataclass(frozen=True)
 class Domain:
     """Public knowledge of a table: its columns, its label, and what happens to a value outside.
 
@@ -122,6 +152,7 @@ class Domain:
         ignore: Columns that may stand in the file and are left out (identifiers, say).
         missing_values: Texts that mean "missing" in a text file, beside the empty one.
         ledger: Identifier of the privacy ledger of this data set; None where it has none.
+        learned: What learning the bounds and categories cost; None where they were declared.
     """
 
     columns: Mapping[str, Column]
@@ -130,13 +161,14 @@ class Domain:
     ignore: tuple[str, ...] = ()
     missing_values: tuple[str, ...] = ()
     ledger: str | None = None
+    learned: Learned | None = None
     source: str = field(default="the domain", compare=False)
 
     def __post_init__(self) -> None:
         for key in ("ignore", "missing_values"):
             if isinstance(getattr(self, key), list):
                 object.__setattr__(self, key, tuple(getattr(self, key)))
-        from keshi.records.domain_checks import column_problems
+        from keshi.records.domain_checks import column_problems, learned_problems
 
         problems = [p for name, column in self.columns.items() for p in column_problems(name, column)]
         if not self.columns:
@@ -152,6 +184,7 @@ class Domain:
             texts = getattr(self, key)
             if not isinstance(texts, tuple) or not all(isinstance(text, str) for text in texts):
                 problems.append(f"{key} must be a list of texts, got {texts!r}.")
+        problems += learned_problems(self.learned)
         if problems:
             raise DomainError(listing(self.source, problems))
         if self.label is not None:

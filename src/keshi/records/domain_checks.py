@@ -7,7 +7,7 @@ from collections import Counter
 from datetime import datetime
 from typing import Any
 
-from keshi.records.domain import Categorical, Column, Numerical, Timestamp, category_key
+from keshi.records.domain import Categorical, Column, Learned, Numerical, Timestamp, category_key
 
 
 def column_problems(name: str, column: Column) -> list[str]:
@@ -34,6 +34,31 @@ def column_problems(name: str, column: Column) -> list[str]:
         elif not math.isfinite(float(upper) - float(lower)):
             found.append(f"column {name!r}: the bounds are too far apart for 64-bit numbers; narrow them.")
     return problems + found
+
+
+def learned_problems(learned: Any) -> list[str]:
+    """Everything about the cost of learning that cannot be, in words; a wrong figure would promise too much."""
+    if learned is None:
+        return []
+    if not isinstance(learned, Learned):
+        return [f"learned must be what learning the domain cost, a Learned, got {learned!r}."]
+    problems = []
+    for key in ("mu", "delta", "epsilon"):
+        value = getattr(learned, key)
+        is_number = isinstance(value, int | float) and not isinstance(value, bool)
+        most = 1.0 if key == "delta" else math.inf
+        if not is_number or not 0 < value < most:  # also refuses NaN
+            wanted = "between 0 and 1" if key == "delta" else "positive and finite"
+            problems.append(f"learned: {key} must be a number, {wanted}, got {value!r}.")
+    problems += [
+        f"learned: {key} must be a text, got {getattr(learned, key)!r}."
+        for key in ("unit", "ledger", "run")
+        if not isinstance(getattr(learned, key), str)
+    ]
+    if isinstance(learned.unit, str) and not learned.unit.strip():
+        problems.append("learned: unit is empty; it says whom the learning protects.")
+    texts = [text for text in (learned.unit, learned.ledger, learned.run) if isinstance(text, str)]
+    return problems + _text_problems("learned: unit, ledger and run", texts)
 
 
 def _category_problems(name: str, column: Categorical) -> list[str]:

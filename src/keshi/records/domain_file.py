@@ -15,12 +15,14 @@ from keshi.records.domain import (
     Categorical,
     Column,
     Domain,
+    Learned,
     Numerical,
     Ordinal,
     Timestamp,
     listing,
     table_name,
 )
+from keshi.records.domain_checks import learned_problems
 
 FORMAT = "keshi-domain-1"
 _TYPES: dict[str, type[Any]] = {
@@ -68,7 +70,7 @@ def loads(text: str, *, source: str = "the domain") -> Domain:
             f'{source}: the first line must be format = "{FORMAT}", got {document.get("format")!r}. '
             "`keshi domain FILE > people.toml` drafts a domain file."
         )
-    known = {"format", "label", "outside", "ignore", "missing_values", "ledger", "columns"}
+    known = {"format", "label", "outside", "ignore", "missing_values", "ledger", "learned", "columns"}
     problems = [
         f"unknown setting {key!r}; expected {sorted(known)}." for key in sorted(set(document) - known)
     ]
@@ -82,6 +84,8 @@ def loads(text: str, *, source: str = "the domain") -> Domain:
         problems += found
         if column is not None:
             columns[name] = column
+    learned, found = parse_learned(document.get("learned"))
+    problems += found
     if problems:
         raise DomainError(listing(source, problems))
     return Domain(
@@ -91,6 +95,7 @@ def loads(text: str, *, source: str = "the domain") -> Domain:
         ignore=document.get("ignore", ()),
         missing_values=document.get("missing_values", ()),
         ledger=document.get("ledger"),
+        learned=learned,
         source=source,
     )
 
@@ -128,6 +133,15 @@ def dumps(
             table.add(key, value)
         columns.add(tomlkit.key([name]) if not name else tomlkit.key(name), table)
     document.add("columns", columns)
+    if domain.learned is not None:  # last, or a setting added below the first ones would land in it
+        cost = tomlkit.table()
+        cost.add(
+            tomlkit.comment("What learning the above cost; every release from it owes this too. Keep it.")
+        )
+        for key, value in vars(domain.learned).items():
+            if value != "":
+                cost.add(key, value)
+        document.add("learned", cost)
     return tomlkit.dumps(document)
 
 
@@ -172,6 +186,28 @@ def _parse_column(name: str, table: Any) -> tuple[Column | None, list[str]]:
     return _TYPES[kind](**fields), []
 
 
+def parse_learned(table: Any) -> tuple[Learned | None, list[str]]:
+    """The table [learned] of a domain file, None where there is none, and everything that is wrong with it."""
+    if table is None:
+        return None, []
+    if not isinstance(table, dict):
+        return None, [f"learned must be a table [learned] with mu, delta, unit and epsilon, got {table!r}."]
+    known = set(Learned.__dataclass_fields__)
+    problems = [
+        f"learned: unknown setting {key!r}; expected {sorted(known)}." for key in sorted(set(table) - known)
+    ]
+    absent = [key for key in ("mu", "delta", "unit", "epsilon") if key not in table]
+    if absent:
+        problems.append(
+            f"learned: {' and '.join(absent)} not there; without them nobody can say what the learning cost. "
+            "Restore the table as `keshi domain --epsilon` wrote it."
+        )
+        return None, problems
+    learned = Learned(**{key: value for key, value in table.items() if key in known})
+    problems += learned_problems(learned)
+    return (None, problems) if problems else (learned, [])
+
+
 # What the owner is told to fill in, by the type of column that a file suggests.
 _DRAFTS = {
     "text": (
@@ -210,7 +246,7 @@ def draft(types: Mapping[str, str], *, source: str) -> str:
         "# (a code book, a law, common sense).",
         '# label = "..."                   # the class column, categorical, if there is one',
         'outside = "clip"                  # values beyond the bounds: "clip" or "refuse"',
-        '# ignore = ["..."]                # columns to leave out, such as identifiers',
+        '# ignore = ["..."]                # columns to leave out: identifiers, and whose record it is (--subject)',
         '# missing_values = ["?"]          # texts that mean "missing", beside an empty field',
     ]
     for name, kind in types.items():

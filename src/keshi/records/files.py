@@ -285,9 +285,11 @@ def _as_numbers(texts: Any) -> Any:
     import pyarrow.compute
 
     try:
-        return pa.compute.cast(pa.compute.utf8_trim_whitespace(texts), pa.float64())
+        numbers = pa.compute.cast(pa.compute.utf8_trim_whitespace(texts), pa.float64())
     except pa.ArrowInvalid:
         return texts
+    # A text "nan" is no number, whatever else stands in its batch.
+    return texts if pa.compute.any(pa.compute.is_nan(numbers)).as_py() else numbers
 
 
 def _parquet_batches(path: Path, rows: int) -> Iterator[pd.DataFrame]:

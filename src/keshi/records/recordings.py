@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from keshi._validate import positive
 from keshi.errors import DomainError, RecordsError
 from keshi.records.usc_had import (
     decode_compact_usc_had,
@@ -20,6 +21,8 @@ from keshi.records.usc_had import (
     read_usc_had_tree,
 )
 from keshi.records.windows import Recording
+
+CSV_SUFFIXES = (".csv", ".gz")
 
 
 def read_recordings(
@@ -43,7 +46,8 @@ def read_recordings(
         path: the file or folder.
         label, subject, trial: names of the columns or arrays; not used for USC-HAD. A trial column
             called "trial" is used where there is one, another name must exist.
-        channels: csv only: the columns to use; all remaining ones by default.
+        channels: csv only: the columns to use, such as to leave out a time stamp; all remaining ones by
+            default.
         rate: samples per second, to note in the recordings where the file does not say it.
 
     Raises:
@@ -51,8 +55,14 @@ def read_recordings(
         DomainError: a column or array that was named does not exist.
     """
     path = Path(path)
+    if rate is not None:
+        positive("rate", rate)
     if not path.exists():
         raise RecordsError(f"{path} does not exist.")
+    if channels is not None and (path.is_dir() or path.suffix not in CSV_SUFFIXES):
+        raise DomainError(
+            f"channels= (--channels) chooses columns of a csv file, but {path} is none; leave it out."
+        )
     if path.is_dir():
         recordings = read_usc_had_tree(path)
     elif path.stat().st_size == 0:
@@ -63,7 +73,7 @@ def read_recordings(
         if not looks_like_usc_had(path):
             raise RecordsError(f"{path}: no file named Subject<n>/a<activity>t<trial>.mat was found in it.")
         recordings = read_usc_had_tree(path)
-    elif path.suffix in (".csv", ".gz"):
+    elif path.suffix in CSV_SUFFIXES:
         recordings = _read_csv(path, label, subject, trial, channels, rate)
     else:
         raise RecordsError(
@@ -87,7 +97,7 @@ def _read_csv(
         raise RecordsError(f"{path} is not a readable csv file ({error}).") from error
     if table.empty:
         raise RecordsError(f"{path} has a header but no rows.")
-    named = (label, subject, *(channels or ()), *_if_named(trial))
+    named = (label, subject, *_if_named(trial))
     absent = [name for name in named if name not in table.columns]
     if absent:
         raise DomainError(
@@ -96,13 +106,15 @@ def _read_csv(
         )
     keys = [name for name in (subject, label, trial) if name in table.columns]
     used = [name for name in table.columns if name not in keys] if channels is None else list(channels)
+    if channels is not None:
+        _check_channels(path, used, keys, list(table.columns))
     if not used:
         raise DomainError(f"{path} has no channel: every column is a label, a subject or a trial.")
     text = [name for name in used if not pd.api.types.is_numeric_dtype(table[name])]
     if text:
         raise RecordsError(
             f"{path}: channels must be numbers, but {', '.join(map(repr, text))} hold other values. "
-            "Name the channels with channels= (--channels)."
+            "Name the columns that are channels with channels= (--channels ax,ay,az)."
         )
     unknown = [name for name in keys if table[name].isna().any()]
     if unknown:
@@ -117,6 +129,20 @@ def _read_csv(
     labels, subjects = firsts[label].tolist(), firsts[subject].tolist()
     trials = firsts[trial].tolist() if trial in keys else list(range(len(parts)))
     return [Recording(*row, rate) for row in zip(parts, labels, subjects, trials, strict=True)]
+
+
+def _check_channels(path: Path, channels: list[str], keys: list[str], columns: list[str]) -> None:
+    absent = [name for name in channels if name not in columns]
+    if absent:
+        raise DomainError(
+            f"{path} has no column {', '.join(map(repr, absent))}; it has {', '.join(columns)}. "
+            "Name the right ones with channels= (--channels)."
+        )
+    if not channels or len(set(channels)) < len(channels) or set(channels) & set(keys):
+        raise DomainError(
+            f"{path}: channels must name at least one column, each once, and none that is the label, the "
+            f"subject or the trial ({', '.join(keys)}); got {', '.join(map(repr, channels)) or 'none'}."
+        )
 
 
 def _read_npz(path: Path, label: str, subject: str, trial: str, rate: float | None) -> list[Recording]:

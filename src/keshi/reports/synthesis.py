@@ -61,12 +61,14 @@ def synthesis_sections(
     return sections
 
 
-def synthesis_report(title: str, sentence: str, sections: Sequence[Section], *, note: str = "") -> Report:
+def synthesis_report(
+    title: str, sentence: str, sections: Sequence[Section], *, notes: Sequence[str] = ()
+) -> Report:
     """The owner's page: the promise first, then what was measured."""
     return Report(
         title=title,
         audience="private",
-        statement=[sentence, *([note] if note else [])],
+        statement=[sentence, *notes],
         not_protected=NOT_PROTECTED,
         sections=sections,
     )

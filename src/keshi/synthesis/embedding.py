@@ -23,8 +23,8 @@ from keshi.privacy.mechanisms import Block, noise_scales, release
 from keshi.privacy.statement import PrivacyStatement
 from keshi.privacy.unit import PrivacyUnit
 from keshi.records.domain import Domain
-from keshi.records.encoded import EncodedBatch
-from keshi.synthesis.features import WEIGHT
+from keshi.records.encoded import FEATURE_BITS, EncodedBatch
+from keshi.synthesis.features import WEIGHT, ClassCounts
 from keshi.synthesis.private_embedding import Measurement, Plan, PrivateEmbedding, share_of_mu
 
 LARGEST_BATCH = 2**16  # records: 2^16 of at most AMPLITUDE * WEIGHT = 2^34 each stay below 2^53
@@ -55,12 +55,14 @@ class Partial:
         plan_hash: Which plan it follows.
         shards: The shards it covers; merging refuses one that comes twice.
         rows: Number of records in it.
+        by_subject: Whether the records were weighed by subject.
         sums: (plan.size,) int64.
     """
 
     plan_hash: str
     shards: frozenset[int]
     rows: int
+    by_subject: bool
     sums: NDArray[np.int64]
 
 
@@ -83,6 +85,7 @@ def embed_partial(
     sums = np.zeros(plan.size, dtype=np.int64)
     rows = 0
     for batch in _sliced(batches):
+        _check_bounded(batch, plan)
         if rows + len(batch) > MOST_RECORDS:
             raise ValueError(f"more than {MOST_RECORDS:,} records: their sums would not fit 64-bit integers.")
         if weights is None:
@@ -95,7 +98,23 @@ def embed_partial(
                 )
         sums += np.concatenate([block.sums(batch, own) for block in plan.features])
         rows += len(batch)
-    return Partial(plan.hash, frozenset({shard}), rows, sums * WEIGHT if weights is None else sums)
+    if weights is not None and rows != len(weights):
+        raise ValueError("there are fewer records than weights; the records changed between two readings.")
+    return Partial(
+        plan.hash, frozenset({shard}), rows, weights is not None, sums * WEIGHT if weights is None else sums
+    )
+
+
+def _check_bounded(batch: EncodedBatch, plan: Plan) -> None:
+    """The sensitivity is that of records as an encoder makes them; anything else must not be summed."""
+    steps = batch.vectors * 2.0**FEATURE_BITS
+    if not (np.abs(batch.vectors) <= 1.0).all() or not np.array_equal(steps, np.rint(steps)):
+        raise ValueError(
+            "encoded records must lie in [-1, 1], on the grid of 2^-20; encode them with an encoder."
+        )
+    classes = {block.n_classes for block in plan.features if isinstance(block, ClassCounts)}
+    if len(batch) and not (batch.classes.min() >= 0 and batch.classes.max() < min(classes, default=2**62)):
+        raise ValueError(f"classes must lie below {min(classes)}.")
 
 
 def _sliced(batches: Iterable[EncodedBatch]) -> Iterator[EncodedBatch]:
@@ -122,12 +141,15 @@ def merge(partials: Iterable[Partial], *, shards: int) -> Partial:
             raise ValueError(f"shard {min(double)} came twice; each may be counted once.")
         if merged.plan_hash != partial.plan_hash:
             raise ValueError("the partials follow different plans; embed every shard under one plan.")
+        if merged.by_subject != partial.by_subject:
+            raise ValueError("some shards were weighed by subject and some were not; weigh all or none.")
         if merged.rows + partial.rows > MOST_RECORDS:
             raise ValueError(f"more than {MOST_RECORDS:,} records: their sums would not fit 64-bit integers.")
         merged = Partial(
             merged.plan_hash,
             merged.shards | partial.shards,
             merged.rows + partial.rows,
+            merged.by_subject,
             merged.sums + partial.sums,
         )
     if merged is not None and not merged.shards <= set(range(shards)):
@@ -155,6 +177,8 @@ def measure(
     """Release the merged sums with noise: one Gaussian measurement of all blocks together."""
     if total.plan_hash != plan.hash:
         raise ValueError("the sums follow another plan.")
+    if total.by_subject is (unit.subject is None):
+        raise ValueError("records are weighed by subject exactly where the unit of privacy is a subject.")
     blocks = [
         Block(block.kind, block.size, block.sensitivity(unit), share)
         for block, share in zip(plan.features, plan.shares, strict=True)
@@ -168,7 +192,7 @@ def measure(
         index=index,
         what=plan.what,
         plan_hash=plan.hash,
-        unit=unit.describe(),
+        unit=unit,
         largest_distance=largest_distance,
         outstanding=outstanding,
     )
@@ -220,8 +244,12 @@ def embed(
     ledger = ledger or PrivacyLedger.in_memory(epsilon=epsilon, delta=delta)
     run = run or uuid.uuid4().hex
     measurements: list[Measurement] = []
-    if (contributions is None) is not (unit.subject is None):
-        raise ValueError("records are weighed by subject exactly where the unit of privacy is a subject.")
+    if contributions is not None and contributions.unit_weight != WEIGHT:
+        raise ValueError(
+            f"a subject must weigh {WEIGHT}, as in privacy.contribution, got {contributions.unit_weight}."
+        )
+    if not math.isclose(math.fsum(preset.shares), 1.0, abs_tol=1e-9) or min(preset.shares) <= 0:
+        raise ValueError(f"a preset's shares of mu^2 must be positive and sum to 1, got {preset.shares}.")
     units = 0
     parts = share_of_mu(mu, preset.shares)
     for index, part in enumerate(parts):

@@ -1,7 +1,7 @@
 """Audit of the mechanism itself: run it on neighbouring tables, over and over, and see whether its promise holds.
 
 Two parts. The checks (release_checks, noise_checks) look at what a release says and does; the trials give an attacker
-that knows everything but one record as many releases as time allows, and bound epsilon from below by its success. The
+that knows everything but one unit as many releases as time allows, and bound epsilon from below by its success. The
 attack is the optimal one against Gaussian noise: the projection of the noisy vector on the difference of the two
 worlds' sums, weighted by inverse noise variance.
 
@@ -20,16 +20,16 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from keshi._validate import in_range, positive, positive_integer
-from keshi.errors import DomainError
 from keshi.privacy.accounting import delta_slack, grid_distance, slack_share
 from keshi.privacy.ledger import PrivacyLedger
 from keshi.privacy.unit import PrivacyUnit
 from keshi.records.domain import Domain
+from keshi.synthesis.claims import Claim, declared_scales, released
 from keshi.synthesis.embedding import Preset
 from keshi.synthesis.neighbours import neighbouring_tables
 from keshi.synthesis.noise_checks import Check, NoiseTally
 from keshi.synthesis.private_embedding import PrivateEmbedding
-from keshi.synthesis.release_checks import Claim, declared_scales, release_checks, released
+from keshi.synthesis.release_checks import release_checks, statement_check
 from keshi.synthesis.repeated_plan import FixedPlans
 
 TRIALS = 100_000
@@ -38,7 +38,7 @@ FREQUENCIES = (
     4  # of the plan in the trials: few, because every coordinate of every trial is drawn (15 microseconds)
 )
 _BASE_RECORDS = 24
-_EXTREME_RECORDS = 32
+_EXTREME_UNITS = 32
 _WHOLE_PLAN_DRAWS = 3
 _CHUNK = 2**17  # coordinates in one vectorised draw, some 2 seconds
 _PILOT_SHARE = 0.05  # further trials that choose the attack's weights and thresholds, and are not counted
@@ -148,7 +148,8 @@ def audit_mechanism(
         domain, preset, epsilon, delta, unit: As for a release.
         bound: Turns the attack's statistics into lower bounds: keshi.auditing.privacy_bounds.lower_bounds.
         trials: Releases of each of two neighbouring worlds.
-        time_limit: Seconds after which no further trials begin; too few of them are "inconclusive".
+        time_limit: Seconds of trials after which no more begin; too few of them are "inconclusive". The checks before
+            them have no limit, and one draw of trials is always made.
         alpha: Probability of a false alarm: of the bounds, and of each part of the checks.
         frequencies: The trials use the plan with at most so many frequencies, its noise calibrated for them by the
             same code; None takes the whole plan, which is slow. The checks always see the whole plan.
@@ -156,18 +157,16 @@ def audit_mechanism(
         progress: Told the number of trials done and wanted.
 
     Raises:
-        DomainError: if the domain has no columns to synthesize.
+        DomainError: if the domain has no columns to synthesize, or one of them is the subject's.
     """
     positive("epsilon", epsilon)
     in_range("delta", delta, 0.0, 1.0, open_ends=True)
     positive_integer("trials", trials)
     positive("time_limit", time_limit)
-    if unit.subject is not None:
-        raise DomainError("an audit of subjects is not built yet; audit the same plan for records.")
     started = time.perf_counter()
     # Made-up records spend from throw-away ledgers, never from the one that the data set has.
     domain = replace(domain, ledger=None)
-    tables = neighbouring_tables(domain, rows=_BASE_RECORDS, extremes=_EXTREME_RECORDS)
+    tables = neighbouring_tables(domain, rows=_BASE_RECORDS, extremes=_EXTREME_UNITS, unit=unit)
     unplanned = Claim(domain, FixedPlans((), (), ""), epsilon, delta, unit)
     first = released(
         tables.base,
@@ -186,14 +185,14 @@ def audit_mechanism(
     try:
         pair = release_checks(whole, tables, found=checks)
         if made is not None:
-            checks.append(_saved_check(made, first))
+            checks += [_saved_check(made, first), statement_check(whole, made, which="saved")]
         checks += _noise_of_whole_plan(whole, tables.base, declared_scales(first), alpha=alpha)
         if small is not whole:
             again: list[Check] = []
             pair = release_checks(small, tables, found=again)
             checks += [check for check in again if not check.passed]
         trial = _Trials(small, [tables.with_extreme(one) for one in pair], alpha=alpha)
-        trial.run(trials, until=started + time_limit, progress=progress)
+        trial.run(trials, until=time.perf_counter() + time_limit, progress=progress)
         checks += trial.tally.checks(where="the plan in the trials")
     except (ValueError, ArithmeticError, LookupError, TypeError) as error:
         # A release that breaks one promise (a value too many, say) may not fit the rest of the audit.
@@ -232,7 +231,7 @@ class _Trials:
         self._found: list[list[NDArray[np.float64]]] = [[], []]
 
     def run(self, trials: int, *, until: float, progress: Callable[[int, int], None] | None) -> None:
-        """Draw the pilot, then `trials` trials of each world, as far as time allows."""
+        """Draw the pilot, then `trials` trials of each world, as far as time allows, and one draw whatever it says."""
         most = max(1, _CHUNK // self.claim.plans.size)
         pilot = max(200, min(_MOST_PILOT, int(trials * _PILOT_SHARE)))
         noise = [self._draw(world, min(pilot, most)) for world in (0, 1)]
@@ -241,7 +240,7 @@ class _Trials:
         for world in (0, 1):
             self._reduce(world, noise[world])
         done = 0
-        while done < trials and time.perf_counter() < until:
+        while done < trials and (not done or time.perf_counter() < until):
             copies = min(most, trials - done)
             for world in (0, 1):
                 self._reduce(world, self._draw(world, copies))

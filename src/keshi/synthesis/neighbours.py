@@ -1,7 +1,9 @@
 """Neighbouring tables made from a Domain alone: what an audit runs the mechanism on. Never a user's records.
 
 A base table keeps to the inside of every column (middle of the bounds, first half of the categories), so that each
-extreme record brings a value that no other record has: a bound, a number far outside, an unseen category.
+extreme unit brings a value that no other has: a bound, a number far outside, an unseen category. Where the unit is a
+subject, the records of an extreme one are all alike: then they add up as far as they can, and it makes no difference
+which of them a bound on the records of a subject keeps.
 """
 
 from __future__ import annotations
@@ -11,42 +13,56 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from keshi.privacy.unit import PrivacyUnit
 from keshi.records.domain import Categorical, Column, Domain, Numerical, Timestamp
 
 UNLISTED = "keshi audit: a value that no category lists"
 FAR_OUTSIDE = 1e300  # clipped to a bound where the domain says so
 INSIDE_SHARE = 0.3  # of the extreme records' numbers that lie between the bounds
 MISSING_SHARE = 0.1  # of the extreme values of a column that may be missing
+SUBJECT_RECORDS = (1, 5)  # of extreme subjects, in turn; then more than the bound on them, where there is one
+BASE_SUBJECT_RECORDS = 3  # of a subject of the base, unlike each other, and no more than the bound
+LARGEST_SUBJECT = (
+    4_001  # records: a subject beyond that takes too long, and a larger bound is not put to the test
+)
 
 
 @dataclass(frozen=True, eq=False)
 class NeighbouringTables:
-    """A base table and extreme records; every two of the tables made from them are neighbours.
+    """A base table and extreme units; every two of the tables made from them are neighbours.
 
     Attributes:
         base: (rows, columns) records that all tables share.
-        extremes: (count, columns) records of which a table gets one.
+        extremes: The records of each extreme unit, of which a table gets one: one record, or those of a subject.
     """
 
     base: pd.DataFrame
-    extremes: pd.DataFrame
+    extremes: tuple[pd.DataFrame, ...]
 
     def with_extreme(self, number: int | None) -> pd.DataFrame:
-        """The base with one extreme record in its midst, or without one."""
+        """The base with one extreme unit in its midst, its records spread over the table, or without one."""
         if number is None:
             return self.base
-        half = len(self.base) // 2
-        parts = [self.base.iloc[:half], self.extremes.iloc[[number]], self.base.iloc[half:]]
-        return pd.concat(parts, ignore_index=True)
+        own = self.extremes[number]
+        places = (np.arange(len(own)) + 0.5) * len(self.base) / len(own) - 0.5
+        order = np.argsort(np.concatenate([np.arange(len(self.base)), places]), kind="stable")
+        return pd.concat([self.base, own], ignore_index=True).iloc[order].reset_index(drop=True)
+
+    def with_all(self) -> pd.DataFrame:
+        """The base with every extreme unit after it."""
+        return pd.concat([self.base, *self.extremes], ignore_index=True)
 
 
-def neighbouring_tables(domain: Domain, *, rows: int, extremes: int) -> NeighbouringTables:
+def neighbouring_tables(
+    domain: Domain, *, rows: int, extremes: int, unit: PrivacyUnit = PrivacyUnit()
+) -> NeighbouringTables:
     """Tables that follow the domain; the same ones each time, for nothing in them is secret.
 
     Args:
         domain: What is declared; out-of-range values occur only where it says that they are clipped.
         rows: Records of the base.
-        extremes: Number of extreme records; the first has every lower bound, the second every upper bound.
+        extremes: Number of extreme units; the first has every lower bound, the second every upper bound.
+        unit: Where it is a subject, the tables get the column that names it.
     """
     randomness = np.random.default_rng(0)
     columns = {
@@ -54,7 +70,31 @@ def neighbouring_tables(domain: Domain, *, rows: int, extremes: int) -> Neighbou
         for name, column in domain.columns.items()
     }
     table = pd.DataFrame(columns)
-    return NeighbouringTables(table.iloc[:rows], table.iloc[rows:].reset_index(drop=True))
+    base = table.iloc[:rows]
+    records = [table.iloc[[rows + number]] for number in range(extremes)]
+    if unit.subject is None:
+        return NeighbouringTables(base, tuple(records))
+    most = min(BASE_SUBJECT_RECORDS, unit.max_records or BASE_SUBJECT_RECORDS)
+    subjects = -(-rows // most)
+    base = base.assign(**{unit.subject: [f"subject {row % subjects}" for row in range(rows)]})
+    counts = subject_records(unit)
+    units = (
+        record.loc[record.index.repeat(counts[number % len(counts)])].assign(
+            **{unit.subject: f"extreme subject {number}"}
+        )
+        for number, record in enumerate(records)
+    )
+    return NeighbouringTables(base, tuple(units))
+
+
+def subject_records(unit: PrivacyUnit) -> tuple[int, ...]:
+    """How many records the extreme subjects have, in turn: one, several, and more than are kept of a subject.
+
+    Twice the bound and one: a mechanism that keeps them all moves its sums more than twice as far as it pays for.
+    """
+    if unit.max_records is None:
+        return SUBJECT_RECORDS
+    return (*SUBJECT_RECORDS, min(2 * unit.max_records + 1, LARGEST_SUBJECT))
 
 
 def _values(

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from keshi.artifacts import store
 from keshi.errors import ArtifactError
+from keshi.privacy.accounting import compose, delta_from_mu
 from keshi.privacy.statement import PrivacyStatement
 from keshi.privacy.unit import PrivacyUnit
 from keshi.records.domain import Domain
@@ -223,6 +224,7 @@ class PrivateEmbedding:
             settings["public_count"],
         )
         embedding._check_layout()
+        embedding._check_statement()
         return embedding
 
     def _check_layout(self) -> None:
@@ -237,6 +239,22 @@ class PrivateEmbedding:
         count = self.public_count
         if (count is not None) is not self.unit.count_is_public or not (count is None or count >= 1):
             raise ValueError("the number of units contradicts the neighbouring relation")
+
+    def _check_statement(self) -> None:
+        """Raise where the promise is stronger than the noise: whoever rewrites a folder must not be believed."""
+        promised = self.statement
+        names = tuple(measurement.plan.what for measurement in self.measurements)
+        if promised.unit != self.unit.describe() or promised.measurements[-len(names) :] != names:
+            raise ValueError("the statement is about another unit or other measurements")
+        for measurement in self.measurements:
+            blocks = zip(measurement.plan.features, measurement.scales, strict=True)
+            needed = math.hypot(*(block.sensitivity(self.unit) / scale for block, scale in blocks))
+            if needed > measurement.mu * (1 + 1e-9):
+                raise ValueError(f"the noise of {measurement.plan.what!r} is less than its mu needs")
+        spent = compose(measurement.mu for measurement in self.measurements)
+        delta = delta_from_mu(promised.mu, promised.epsilon) + promised.delta_slack
+        if spent > promised.mu * (1 + 1e-9) or delta > promised.delta * (1 + 1e-6):
+            raise ValueError("the statement promises more than the noise gives")
 
 
 def project_to_simplex(values: NDArray[np.float64], total: float) -> NDArray[np.float64]:

@@ -16,7 +16,7 @@ import tempfile
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -24,84 +24,17 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from keshi.privacy.accounting import mu_from_epsilon
+from keshi.privacy.accounting import compose
 from keshi.privacy.ledger import PrivacyLedger
-from keshi.privacy.unit import PrivacyUnit
-from keshi.records.domain import Domain
-from keshi.records.tables import TableEncoder
-from keshi.synthesis import synthesizer
-from keshi.synthesis.embedding import Preset, embed_partial, measure
-from keshi.synthesis.neighbours import NeighbouringTables
+from keshi.synthesis.claims import RUN, Claim, all_sums, declared_scales
+from keshi.synthesis.embedding import measure
+from keshi.synthesis.features import WEIGHT
+from keshi.synthesis.neighbours import NeighbouringTables, subject_records
 from keshi.synthesis.noise_checks import Check
 from keshi.synthesis.private_embedding import Plan, PrivateEmbedding
-from keshi.synthesis.repeated_plan import FixedPlans
 
-RUN = "audit"
 _CHILD_SECONDS = 20.0  # how long a forked process may take to draw a few numbers
 _ROUNDING = 1e-9  # relative; scales are rounded up, so that distances come out below the claim
-
-
-@dataclass(frozen=True, eq=False)
-class Claim:
-    """A mechanism and what it claims: everything an audit needs to run it.
-
-    Attributes:
-        domain: Of the tables.
-        plans: What is measured.
-        epsilon, delta, unit: The guarantee that is claimed.
-    """
-
-    domain: Domain
-    plans: FixedPlans
-    epsilon: float
-    delta: float
-    unit: PrivacyUnit
-
-    @property
-    def mu(self) -> float:
-        return mu_from_epsilon(self.epsilon, self.delta)
-
-    def release(self, table: pd.DataFrame, *, ledger: PrivacyLedger | None = None) -> PrivateEmbedding:
-        """Release a table as a user does; by default from a throw-away ledger of exactly the claim."""
-        ledger = ledger or PrivacyLedger.in_memory(epsilon=self.epsilon, delta=self.delta)
-        return released(table, self.domain, self.plans, claim=self, ledger=ledger)
-
-    def exact_sums(self, table: pd.DataFrame) -> NDArray[np.int64]:
-        """(coordinates,) sums of all measurements without noise."""
-        batch = TableEncoder(self.domain).encode(table)
-        return np.concatenate([embed_partial([batch], plan).sums for plan in self.plans.plans])
-
-
-def released(
-    table: pd.DataFrame, domain: Domain, preset: Preset, *, claim: Claim, ledger: PrivacyLedger
-) -> PrivateEmbedding:
-    """One run of the real path under the claim, with these measurements and this ledger."""
-    return synthesizer.embed_table(
-        table,
-        domain,
-        preset,
-        epsilon=claim.epsilon,
-        delta=claim.delta,
-        unit=claim.unit,
-        ledger=ledger,
-        run=RUN,
-    )
-
-
-def declared_scales(embedding: PrivateEmbedding) -> NDArray[np.float64]:
-    """(coordinates,) noise scale of every coordinate of all measurements."""
-    return np.concatenate(
-        [
-            np.full(block.size, float(scale))
-            for measurement in embedding.measurements
-            for block, scale in zip(measurement.plan.features, measurement.scales, strict=True)
-        ]
-    )
-
-
-def all_sums(embedding: PrivateEmbedding) -> NDArray[np.int64]:
-    """(coordinates,) noisy sums of all measurements."""
-    return np.concatenate([measurement.sums for measurement in embedding.measurements])
 
 
 def release_checks(claim: Claim, tables: NeighbouringTables, *, found: list[Check]) -> tuple[int | None, int]:
@@ -115,7 +48,9 @@ def release_checks(claim: Claim, tables: NeighbouringTables, *, found: list[Chec
     embedding = claim.release(base, ledger=ledger)
     name = "the release bears the declared domain, and nothing that was learned of the records"
     found.append(Check(name, embedding.domain == claim.domain, f"{len(claim.domain.columns)} columns"))
-    found += _ledger_checks(claim, base, embedding, ledger)
+    found += [statement_check(claim, embedding), *_ledger_checks(claim, base, embedding, ledger)]
+    if claim.unit.subject is not None:
+        found.append(_subjects_check(claim, tables))
     check, pair = _distance_check(claim, tables, declared_scales(embedding))
     found += [check, _alone_check(claim, tables)]
     found.append(_metadata_check(claim, tables, pair))
@@ -156,15 +91,50 @@ def _distance_check(
 
 
 def _alone_check(claim: Claim, tables: NeighbouringTables) -> Check:
-    """The sums of a table are the sums over its records one by one: no record sees another."""
-    last = len(tables.extremes) - 1
-    table = pd.concat([tables.with_extreme(0), tables.extremes.iloc[1 : last + 1]], ignore_index=True)
+    """The sums of a table are the sums over its units one by one: none sees another."""
+    table, unit = tables.with_all(), claim.unit
+    whose = np.arange(len(table)) if unit.subject is None else pd.factorize(table[unit.subject])[0]
     together = claim.exact_sums(table)
-    alone = sum(claim.exact_sums(table.iloc[[row]]) for row in range(len(table)))
+    alone = sum(claim.exact_sums(table[whose == one]) for one in np.unique(whose))
     backwards = claim.exact_sums(table.iloc[::-1])
     passed = np.array_equal(together, alone) and np.array_equal(together, backwards)
-    name = "every record is encoded by itself: no bound, category or scale is read off the others"
-    return Check(name, passed, f"{len(table)} records together, one by one, and in reverse order")
+    name = f"every {unit.name} is encoded by itself: no bound, category or scale is read off the others"
+    return Check(name, passed, f"{len(set(whose))} {unit.name}s together, one by one, and in reverse order")
+
+
+def _subjects_check(claim: Claim, tables: NeighbouringTables) -> Check:
+    """The weights of a subject's records add up to one unit at most, in whole numbers, with nothing rounded."""
+    table, most = tables.with_all(), claim.unit.max_records
+    weights = claim.weights(table)
+    assert weights is not None  # asked where the unit is a subject
+    of_subject = pd.Series(weights.astype(np.int64)).groupby(table[claim.unit.subject].to_numpy())
+    heaviest = int(of_subject.sum().max())
+    kept = int(of_subject.agg(lambda own: (own > 0).sum()).max())
+    seen = (
+        f"subjects of up to {max(map(len, tables.extremes)):,} records, at most {heaviest / WEIGHT:.6g} units"
+    )
+    if most is not None:
+        seen += f", {kept:,} of at most {most:,} records kept"
+        if max(subject_records(claim.unit)) <= most:
+            seen += "; subjects of more records than that were too large to try"
+    passed = heaviest <= WEIGHT and (most is None or kept <= most)
+    return Check("the records of a subject weigh one unit together, whatever their number", passed, seen)
+
+
+def statement_check(claim: Claim, embedding: PrivateEmbedding, *, which: str = "released") -> Check:
+    """The statement says what was claimed and measured."""
+    statement = embedding.statement
+    mu = compose(measurement.mu for measurement in embedding.measurements)
+    parts = {
+        "unit": statement.unit == claim.unit.describe(),
+        "epsilon": statement.epsilon == claim.epsilon,
+        "delta": statement.delta == claim.delta,
+        "mu": math.isclose(statement.mu, mu, rel_tol=_ROUNDING),
+        "measurements": list(statement.measurements) == [m.plan.what for m in embedding.measurements],
+    }
+    wrong = [part for part, agrees in parts.items() if not agrees]
+    seen = f"these do not: {', '.join(wrong)}" if wrong else f"{', '.join(parts)} agree"
+    return Check(f"the {which} statement says what was measured", not wrong, seen)
 
 
 def _ledger_checks(
@@ -196,6 +166,10 @@ def _ledger_checks(
 def _metadata_check(claim: Claim, tables: NeighbouringTables, pair: tuple[int | None, int]) -> Check:
     """Save releases of two neighbours with the noisy values blanked: every byte must agree."""
     name = "nothing but the noisy values differs between releases of neighbours"
+    if pair[0] is not None and len(tables.extremes[pair[0]]) == len(tables.extremes[pair[1]]):
+        # Subjects of one number of records each would hide a number of records that is let out.
+        lengths = [len(own) for own in tables.extremes]
+        pair = pair[0], next((i for i, length in enumerate(lengths) if length != lengths[pair[1]]), pair[1])
     try:
         first, second = (_bytes_without_values(claim.release(tables.with_extreme(one))) for one in pair)
     except Exception as error:  # whatever it is, one table was released and its neighbour was not
@@ -238,7 +212,7 @@ def _fork_check(claim: Claim, table: pd.DataFrame) -> Check:
     if not hasattr(os, "fork"):
         return Check(name, True, "not tried: this system has no fork")
     plan = claim.plans.plans[-1]
-    total = embed_partial([TableEncoder(claim.domain).encode(table)], plan)
+    total = claim.partial(table, plan)
 
     def draw() -> NDArray[np.int64]:
         ledger = PrivacyLedger.in_memory(epsilon=claim.epsilon, delta=claim.delta)

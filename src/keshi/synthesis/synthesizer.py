@@ -246,6 +246,11 @@ class PearlSynthesizer:
             DomainError: naming everything in the table that contradicts the domain.
             BudgetError: if the ledger has less left than epsilon.
         """
+        for fitted in (
+            "embedding_",
+            "generator_",
+        ):  # a fit that fails leaves nothing of an earlier one behind
+            self.__dict__.pop(fitted, None)
         self.embedding_ = embed_table(
             table,
             self.domain,
@@ -267,7 +272,10 @@ class PearlSynthesizer:
         return self
 
     def sample(self, n: int, *, seed: int | None = None) -> pd.DataFrame:
-        """`n` synthetic records, with the columns, dtypes and missing values of the domain."""
+        """`n` synthetic records, with the columns, dtypes and missing values of the domain.
+
+        The same seed gives the same records; None takes the synthesizer's own. Give another one for further records.
+        """
         return self._fitted().sample(n, seed=self.seed if seed is None else seed)
 
     def save(self, path: str | Path, *, overwrite: bool = False) -> None:
