@@ -131,6 +131,19 @@ def test_wrong_input_is_said_and_nothing_is_written(people_csv: Path, tmp_path: 
         run(people_csv, *COLUMNS, "--preset-windows", "uschad-paper", "-o", out)
     with pytest.raises(ValueError, match="method must be one of"):
         run(people_csv, *COLUMNS, "--method", "gan", "-o", out)
+    for option, value, message in (
+        ("--unknown", " , ", r"unknown \(--unknown\) must name at least one subject, got ' , '"),
+        ("--split", "half", r"split \(--split\) must be one of blocked, random, trials; got 'half'"),
+        ("--preset-windows", "mine", r"preset-windows \(--preset-windows\) must be one of uschad-paper"),
+        ("--preset", "long", r"preset \(--preset\) must be one of paper, quick; got 'long'"),
+        ("--strength", -1, "strength must be a finite number of at least 0, got -1"),
+        ("--seed", -1, "seed must be a whole number from 0"),
+        ("--target", "up", "target must be one of flip, prior; got 'up'"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            run(people_csv, *COLUMNS, option, value, "--quick", "-o", out)
+    with pytest.raises(ValueError, match="--preset-windows fixes its own stride"):
+        run(people_csv, *COLUMNS, "--preset-windows", "uschad-full", "--stride", 5, "-o", out)
     assert not out.exists()
 
 

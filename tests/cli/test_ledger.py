@@ -10,6 +10,8 @@ from typer.testing import CliRunner
 from keshi.cli.ledger import ledger_app
 from keshi.errors import BudgetError, DomainError
 from keshi.privacy.ledger import PrivacyLedger
+from keshi.privacy.unit import PrivacyUnit
+from keshi.records.domain import Domain, Learned
 
 DOMAIN = """\
 # What is publicly known of people.csv
@@ -64,8 +66,10 @@ def test_create_without_a_domain_file_makes_the_ledger_alone(tmp_path: Path) -> 
         1e-6,
         "--dataset",
         "d",
-        "--unit",
-        "one subject",
+        "--relation",
+        "replace-one",
+        "--subject",
+        "person",
     )
     assert [path.name for path in tmp_path.iterdir()] == ["a.ledger"]
     budget = PrivacyLedger.open(tmp_path / "a.ledger").budget
@@ -73,7 +77,7 @@ def test_create_without_a_domain_file_makes_the_ledger_alone(tmp_path: Path) -> 
         2,
         1e-6,
         "d",
-        "one subject",
+        PrivacyUnit("replace-one", "person").describe(),
     )
 
 
@@ -174,3 +178,120 @@ def test_a_moved_ledger_is_shown_only_after_it_was_adopted(
 @pytest.mark.parametrize("command", ["create", "show", "adopt"])
 def test_help_ends_with_a_line_to_paste(command: str) -> None:
     assert run(command, "--help").strip().splitlines()[-1].strip().startswith("Example: keshi ledger")
+
+
+COST = Learned(0.2, 1e-6, PrivacyUnit().describe(), 0.75, run="spring")
+
+
+@pytest.fixture
+def learned(tmp_path: Path) -> Path:
+    """A learnt domain file with comments, and a column after the cost."""
+    text = Domain.loads(
+        'format = "keshi-domain-1"\n[columns.age]\ntype = "numerical"\nlower = 0\nupper = 99\n'
+    )
+    path = tmp_path / "learnt.toml"
+    lines = Domain(text.columns, learned=COST).dumps()
+    path.write_text(
+        f'# by me\n{lines}\n# added\n[columns.sex]\ntype = "categorical"\ncategories = ["f", "m"]\n'
+    )
+    return path
+
+
+def test_a_ledger_made_for_a_learnt_domain_starts_with_what_the_learning_cost(learned: Path) -> None:
+    before = learned.read_text()
+    text = run("create", learned, "--epsilon", 1)
+    with PrivacyLedger.open(learned.with_suffix(".ledger")) as ledger:
+        spends = [entry.fields for entry in ledger.entries() if entry.kind == "spend"]
+        assert [(s["run"], s["index"], s["what"], s["mu"], s["delta_slack"], s["unit"]) for s in spends] == [
+            ("spring", 0, "learned domain", COST.mu, COST.delta, COST.unit)
+        ]
+        assert ledger.budget["unit"] == COST.unit
+        assert ledger.remaining().mu ** 2 + COST.mu**2 < PrivacyLedger.in_memory(
+            epsilon=1, delta=1e-5
+        ).remaining().mu ** 2 * (1 + 1e-9)
+        with pytest.raises(BudgetError, match="neither"):
+            ledger.spend(run="r", index=0, what="w", mu=0.01, unit=PrivacyUnit("replace-one").describe())
+        domain = Domain.read(learned)
+        assert domain.ledger == ledger.id
+        assert domain.learned is not None
+        assert domain.learned.ledger == ledger.id  # so that nobody books it a second time
+    assert "mu 0.2" in text
+    assert [
+        x for x in learned.read_text().splitlines() if not x.startswith("ledger = ")
+    ] == before.splitlines()
+
+
+def test_the_cost_of_a_domain_may_be_written_in_one_line(tmp_path: Path) -> None:
+    path = tmp_path / "people.toml"
+    path.write_text(
+        f'learned = {{mu = 0.2, delta = 1e-6, unit = "{COST.unit}", epsilon = 0.75}} # paid\n[columns.a]\n# b\n'
+    )
+    run("create", path, "--epsilon", 1)
+    facts = json.loads(run("show", path, "--json"))
+    document = tomllib.loads(path.read_text())
+    assert facts["spends"][0]["run"] == "learned domain"
+    assert document["ledger"] == document["learned"]["ledger"] == facts["ledger"]
+    assert "# paid" in path.read_text()
+    assert "# b" in path.read_text()
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        (("--epsilon", 0.1), "more than the whole budget of epsilon 0.1. Nothing was created."),
+        (("--epsilon", 1, "--delta", 1e-7), "which is more than delta 1e-07"),
+        (
+            ("--epsilon", 1, "--subject", "person"),
+            "together they would guarantee neither. Nothing was created.",
+        ),
+        (("--epsilon", 1, "--relation", "replace-one"), "this budget would be for replacing one record"),
+        (("--epsilon", 60), "more than the whole budget"),  # the slack at epsilon 60 is beyond delta
+    ],
+)
+def test_a_budget_that_cannot_hold_the_cost_of_learning_creates_nothing(
+    options: tuple[object, ...], says: str, learned: Path
+) -> None:
+    before = learned.read_bytes()
+    with pytest.raises(BudgetError) as refused:
+        run("create", learned, *options)
+    assert says in str(refused.value)
+    assert [path.name for path in learned.parent.iterdir()] == ["learnt.toml"]
+    assert learned.read_bytes() == before
+
+
+def test_a_booking_that_fails_on_the_disk_leaves_no_ledger_that_starts_at_zero(
+    learned: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = learned.read_bytes()
+    spend = PrivacyLedger.spend
+
+    def full(self: PrivacyLedger, **fields: object) -> object:
+        if self.id != "in-memory":
+            raise BudgetError("the disk is full")
+        return spend(self, **fields)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(PrivacyLedger, "spend", full)
+    with pytest.raises(BudgetError, match="full"):
+        run("create", learned, "--epsilon", 1)
+    assert [path.name for path in learned.parent.iterdir()] == ["learnt.toml"]
+    assert learned.read_bytes() == before
+    monkeypatch.undo()
+
+
+def test_a_domain_learnt_from_a_ledger_gets_no_second_one(learned: Path) -> None:
+    run("create", learned, "--epsilon", 1)
+    identity = Domain.read(learned).ledger
+    top = f'ledger = "{identity}"\n'
+    learned.write_text(
+        learned.read_text().replace(top, "", 1)
+    )  # the line at the top; [learned] still names it
+    learned.with_suffix(".ledger").unlink()
+    with pytest.raises(BudgetError, match=f"{identity}.*once"):
+        run("create", learned, "--epsilon", 100)
+
+
+def test_a_cost_that_was_tampered_with_is_refused_with_all_its_problems(learned: Path) -> None:
+    learned.write_text(learned.read_text().replace("mu = 0.2", "mu = 0").replace("epsilon = ", "eps = "))
+    with pytest.raises(DomainError, match=r"(?s)unknown setting 'eps'.*epsilon not there"):
+        run("create", learned, "--epsilon", 1)
+    assert not learned.with_suffix(".ledger").exists()

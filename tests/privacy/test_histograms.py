@@ -1,5 +1,6 @@
 """Histograms: one record moves them by what is declared, and bounds are points of a public ladder, never a record's."""
 
+import itertools
 import math
 import os
 import zipfile
@@ -22,6 +23,7 @@ from keshi.privacy.histograms import (
 from keshi.privacy.ledger import PrivacyLedger
 from keshi.privacy.mechanisms import COUNT, noise_scales
 from keshi.privacy.unit import PrivacyUnit
+from keshi.records.domain import Domain, Numerical
 
 KINDS = ("integer", "number", "timestamp")
 LADDERS = {kind: ladder(kind) for kind in KINDS}
@@ -179,17 +181,17 @@ def test_bounds_of_a_column_are_finite_and_in_order(kind, data):
     if kind == "integer":
         assert isinstance(lower, int)
         assert isinstance(upper, int)
-    # nothing inside the edges is lost, but that magnitudes up to 2^-128 count as 0
+    # nothing inside the edges (and 64 bits) is lost, but that magnitudes up to 2^-128 count as 0
     if kind == "integer":
-        assert lower <= math.ceil(edges[first])
-        assert upper >= math.ceil(edges[last]) - 1
+        assert lower <= max(math.ceil(edges[first]), -(2**63))
+        assert upper >= min(math.ceil(edges[last]) - 1, 2**63 - 1024)
     else:
         assert lower <= edges[first] + 2.0**-128
         assert upper >= edges[last] - 2.0**-128
 
 
 def test_bounds_of_integers_beyond_2_to_the_53_are_exact():
-    assert number_bounds((2.0**60, 2.0**64), integer=True) == (2**60, 2**64 - 1)
+    assert number_bounds((2.0**60, 2.0**64), integer=True) == (2**60, 2**63 - 1024)
     assert number_bounds((-8.0, 8.0), integer=True) == (-8, 7)
     assert number_bounds((1.0, 2.0), integer=True) == (1, 2)  # a constant column
     assert number_bounds((2.0, 64.0), integer=False) == (0.0, 64.0)
@@ -221,3 +223,12 @@ def test_bounds_cover_99_percent_of_adult_at_epsilon_one_tenth():
             covered.append(table[name].between(lower, upper).mean())
             assert set(edges) <= set(LADDERS["integer"].edges)
     assert np.mean(covered) >= 0.99
+
+
+def test_whatever_edges_are_found_the_bounds_of_integers_are_ones_that_a_domain_allows():
+    """One cell of the ladder at any place, and all cells from the lowest up to it."""
+    edges = ladder("integer").edges
+    for first, last in itertools.pairwise(edges):
+        for lower in (first, edges[0]):
+            bounds = number_bounds((float(lower), float(last)), integer=True)
+            Domain({"x": Numerical(*bounds, integer=True)})  # raises where it does not fit

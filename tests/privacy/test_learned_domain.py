@@ -8,6 +8,7 @@ import pytest
 
 from keshi.errors import BudgetError, DomainError, RecordsError
 from keshi.privacy import mechanisms
+from keshi.privacy.accounting import compose, delta_slack
 from keshi.privacy.learned_domain import learn_domain
 from keshi.privacy.ledger import PrivacyLedger
 from keshi.privacy.unit import PrivacyUnit
@@ -187,6 +188,7 @@ def test_booleans_alone_cost_nothing(tmp_path):
     ledger = free_ledger()
     learned = learn_domain(path, epsilon=1.0, ledger=ledger)
     assert learned.statement is None
+    assert learned.domain.learned is None
     assert len(ledger.entries()) == 1
     assert Domain.loads(learned.text).columns["a"] == Categorical((False, True), missing=True)
 
@@ -217,3 +219,54 @@ def test_the_kept_list_is_json_of_published_values_only(table):
     learned = learn_domain(table, epsilon=5.0, ledger=ledger)
     kept = json.loads(ledger.stored(learned.run, 1))
     assert {(column, value) for column, value, _ in kept} == set(learned.counts)
+
+
+@pytest.mark.parametrize("relation", ["add-or-remove", "replace-one"])
+def test_the_domain_carries_what_learning_it_cost(relation, table):
+    """Its mu and delta are those of the ledger's lines, the delta at an epsilon that later budgets stay below."""
+    ledger = free_ledger()
+    unit = PrivacyUnit(relation=relation)
+    learned = learn_domain(table, epsilon=1.0, ledger=ledger, unit=unit, run="spring")
+    cost = Domain.loads(learned.text).learned
+    assert cost == learned.domain.learned
+    spends = [entry.fields for entry in ledger.entries() if entry.kind == "spend"]
+    assert len(spends) == 2
+    assert cost.mu == compose(spend["mu"] for spend in spends) >= ledger.spent().mu * (1 - 1e-15)
+    grid = sum(spend["delta_slack"] for spend in spends) / delta_slack(1.0, 10.0)
+    assert cost.delta == pytest.approx(1e-6 + delta_slack(grid, 20.0), rel=1e-9)
+    assert cost.delta > ledger.spent().delta_slack
+    assert (cost.unit, cost.epsilon, cost.ledger, cost.run) == (unit.describe(), 1.0, "", "spring")
+
+
+def test_an_earlier_spend_of_the_ledger_is_no_cost_of_the_domain(table):
+    ledger = free_ledger()
+    ledger.spend(run="earlier", index=0, what="other", mu=0.5, delta_slack=1e-7)
+    cost = learn_domain(table, epsilon=1.0, ledger=ledger).domain.learned
+    alone = learn_domain(table, epsilon=1.0).domain.learned
+    assert cost.mu == alone.mu
+    assert cost.delta == pytest.approx(alone.delta, rel=1e-6)
+
+
+def test_without_a_ledger_no_budget_is_spoken_of(table):
+    learned = learn_domain(table, epsilon=1.0)
+    assert learned.statement.ledger == learned.statement.ledger_head == learned.domain.learned.ledger == ""
+    assert learned.statement.sentence.endswith("no ledger kept.")
+    assert "budget remains" not in learned.text
+    assert "keshi ledger create" in learned.text
+
+
+def test_names_and_types_are_said_to_be_outside_the_promise(table):
+    learned = learn_domain(table, epsilon=1.0)
+    assert any("not covered" in assumed for assumed in learned.statement.assumed_public)
+    assert "no promise covers them" in learned.text
+
+
+def test_a_frequent_value_called_other_falls_into_the_cell_of_that_name(tmp_path):
+    path = tmp_path / "people.csv"
+    path.write_text("kind,only\n" + "OTHER,OTHER\nhome,OTHER\n" * 2_000)
+    learned = learn_domain(path, epsilon=1.0)
+    assert learned.counts["kind", "OTHER"] == pytest.approx(2_000, abs=200)
+    domain = Domain.loads(learned.text)
+    assert domain.columns["kind"] == Categorical(("home",), missing=True, other=True)
+    assert domain.ignore == ("only",)  # all its values are OTHER: there is nothing to list
+    assert len(TableEncoder(domain).encode(pd.read_csv(path))) == 4_000

@@ -7,11 +7,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from keshi.errors import DomainError
-from keshi.records.domain import Categorical, Domain, Numerical, Ordinal, Timestamp
+from keshi.records.domain import Categorical, Domain, Learned, Numerical, Ordinal, Timestamp
 from keshi.records.domain_file import draft
 
 HEAD = 'format = "keshi-domain-1"\n'
 AGE = '[columns.age]\ntype = "numerical"\nlower = 0\nupper = 99\n'
+COST = '[learned]\nmu = 0.1\ndelta = 1e-6\nunit = "adding or removing one record"\nepsilon = 0.3\n'
 text = st.text(st.characters(exclude_categories=["Cs"]), max_size=8)
 columns = st.one_of(
     st.builds(
@@ -26,9 +27,22 @@ columns = st.one_of(
 
 
 @settings(max_examples=60, deadline=None)
-@given(st.dictionaries(text, columns, min_size=1, max_size=4), st.lists(text, max_size=2))
-def test_a_domain_comes_back_from_its_file_as_it_was(declared, missing_values) -> None:
-    domain = Domain(declared, missing_values=tuple(missing_values), outside="refuse")
+@given(
+    st.dictionaries(text, columns, min_size=1, max_size=4),
+    st.lists(text, max_size=2),
+    st.none()
+    | st.builds(
+        Learned,
+        mu=st.floats(1e-300, 1e9),
+        delta=st.floats(1e-300, 0.5),
+        unit=text.filter(str.strip),
+        epsilon=st.floats(1e-9, 100),
+        ledger=text,
+        run=text,
+    ),
+)
+def test_a_domain_comes_back_from_its_file_as_it_was(declared, missing_values, learned) -> None:
+    domain = Domain(declared, missing_values=tuple(missing_values), outside="refuse", learned=learned)
     assert Domain.loads(domain.dumps()) == domain
 
 
@@ -50,6 +64,20 @@ def test_a_domain_comes_back_from_its_file_as_it_was(declared, missing_values) -
         (HEAD + 'missing_values = "NA"\n' + AGE, "missing_values must be a list"),
         (HEAD + AGE.replace("0", '"0"', 1), "finite number"),
         (HEAD + AGE + "missing = 1", "missing must be true or false"),
+        (HEAD + "learned = 3\n" + AGE, "learned must be a table"),
+        (HEAD + AGE + "[learned]\nmu = 0.1", "delta and unit and epsilon not there"),
+        (HEAD + AGE + COST + "mus = 1", "learned: unknown setting 'mus'"),
+        (
+            HEAD + AGE + COST.replace("0.1", "-0.1"),
+            "learned: mu must be a number, positive and finite, got -0.1",
+        ),
+        (HEAD + AGE + COST.replace("0.1", "true"), "mu must be a number, positive and finite, got True"),
+        (HEAD + AGE + COST.replace("0.1", "nan"), "mu must be a number, positive and finite, got nan"),
+        (HEAD + AGE + COST.replace("0.3", "inf"), "epsilon must be a number, positive and finite, got inf"),
+        (HEAD + AGE + COST.replace("1e-6", "1.0"), "delta must be a number, between 0 and 1, got 1.0"),
+        (HEAD + AGE + COST.replace("1e-6", "0"), "delta must be a number, between 0 and 1, got 0"),
+        (HEAD + AGE + COST + "run = 7", "learned: run must be a text, got 7"),
+        (HEAD + AGE + COST.replace("adding or removing one record", " "), "learned: unit is empty"),
     ],
 )
 def test_a_bad_file_is_refused_with_a_reason(tmp_path: Path, content: str, says: str) -> None:
@@ -100,3 +128,33 @@ def test_an_unfilled_draft_says_for_every_column_what_is_to_be_declared() -> Non
         Domain.loads(draft({"a": "text", "b": "integer", "c": "timestamp", "d": "boolean"}, source="x"))
     assert "3 problems" in str(refused.value)
     assert "public knowledge" in str(refused.value)
+
+
+def test_all_problems_of_the_cost_and_of_the_columns_are_named_together() -> None:
+    bad = COST.replace("0.1", "0").replace("1e-6", "2") + "x = 1\n"
+    with pytest.raises(DomainError) as refused:
+        Domain.loads(HEAD + '[columns.age]\ntype = "numerical"\n' + bad)
+    for says in ("4 problems", "lower and upper", "unknown setting 'x'", "mu must be", "delta must be"):
+        assert says in str(refused.value)
+
+
+def test_the_cost_of_learning_is_part_of_a_domain_and_checked_in_python_too() -> None:
+    declared = Domain.loads(HEAD + AGE)
+    assert declared.learned is None
+    learned = Domain.loads(HEAD + AGE + COST)
+    assert learned.learned == Learned(0.1, 1e-6, "adding or removing one record", 0.3)
+    assert learned != declared
+    with pytest.raises(DomainError, match="mu must be"):
+        Domain(declared.columns, learned=Learned(0.0, 1e-6, "adding or removing one record", 0.3))
+    with pytest.raises(DomainError, match="a Learned"):
+        Domain(declared.columns, learned={"mu": 0.1})  # type: ignore[arg-type]
+
+
+def test_the_slack_of_learning_grows_with_a_guarantee_beyond_epsilon_20_as_the_grid_s_does() -> None:
+    from keshi.privacy.accounting import delta_slack
+
+    distance = 1e-19
+    learned = Learned(0.1, delta_slack(distance, 20.0), "adding or removing one record", 0.3)
+    for epsilon in (0.1, 1.0, 19.0, 20.0, 21.0, 30.0):
+        assert learned.delta_at(epsilon) >= delta_slack(distance, epsilon)
+    assert learned.delta_at(1.0) == learned.delta

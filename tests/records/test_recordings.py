@@ -48,6 +48,11 @@ def test_channels_can_be_named(tmp_path: Path) -> None:
     with pytest.raises(RecordsError, match="channels must be numbers, but 'time' hold other values"):
         read_recordings(path)
     assert read_recordings(path, channels=["ay"])[0].x.tolist() == [[5], [6]]
+    assert read_recordings(path, channels=["ay"], rate=50.0)[0].rate == 50
+    with pytest.raises(DomainError, match=r"must name at least one column.*got none"):
+        read_recordings(path, channels=[])
+    with pytest.raises(DomainError, match=r"chooses columns of a csv file, but .* is none; leave it out"):
+        read_recordings(tmp_path, channels=["ay"])
 
 
 @pytest.mark.parametrize(

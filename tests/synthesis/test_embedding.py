@@ -9,9 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from keshi.errors import BudgetError, DomainError
+from keshi.privacy.accounting import delta_from_mu, mu_from_epsilon
 from keshi.privacy.ledger import PrivacyLedger
 from keshi.privacy.unit import PrivacyUnit
-from keshi.records.domain import Categorical, Domain, Numerical
+from keshi.records.domain import Categorical, Domain, Learned, Numerical
 from keshi.records.encoded import EncodedBatch
 from keshi.synthesis.characteristic import CharacteristicFeatures
 from keshi.synthesis.embedding import Partial, embed, embed_partial, measure, merge
@@ -170,7 +171,9 @@ def test_batches_of_any_size_are_summed_in_slices(monkeypatch) -> None:
     seen = []
     monkeypatch.setattr("keshi.synthesis.embedding.LARGEST_BATCH", 100)
     sums = CharacteristicFeatures.sums
-    monkeypatch.setattr(CharacteristicFeatures, "sums", lambda s, b, w: (seen.append(len(b)), sums(s, b, w))[1])
+    monkeypatch.setattr(
+        CharacteristicFeatures, "sums", lambda s, b, w: (seen.append(len(b)), sums(s, b, w))[1]
+    )
     assert embed_partial([records()], plan()).sums.tobytes() == whole.sums.tobytes()
     assert seen == [100] * 7
 
@@ -204,5 +207,29 @@ def test_sums_of_records_are_never_measured_for_a_subject() -> None:
 def test_a_preset_that_spends_more_than_it_says_is_refused(shares) -> None:
     with pytest.raises(ValueError, match="must be positive and sum to 1"):
         embed(
-            lambda: [records()], DOMAIN, replace(PRESET, shares=shares), epsilon=1.0, delta=1e-5, unit=PrivacyUnit()
+            lambda: [records()],
+            DOMAIN,
+            replace(PRESET, shares=shares),
+            epsilon=1.0,
+            delta=1e-5,
+            unit=PrivacyUnit(),
         )
+
+
+def test_what_learning_the_domain_cost_is_part_of_the_promise() -> None:
+    """Gaussian parts compose in mu, the rest of delta adds up; a domain learnt for another unit is refused."""
+    learned = Learned(
+        mu=mu_from_epsilon(2.0, 1e-5), delta=1e-6, unit="adding or removing one record", epsilon=2.0
+    )
+    domain = replace(DOMAIN, learned=learned)
+    made = embed(lambda: [records()], domain, PRESET, epsilon=1.0, delta=1e-5, unit=PrivacyUnit())
+    promised = made.statement
+    mu = (mu_from_epsilon(1.0, 1e-5) ** 2 + learned.mu**2) ** 0.5
+    assert promised.mu == pytest.approx(mu, rel=1e-5)
+    assert delta_from_mu(mu, promised.epsilon) == pytest.approx(1e-5, rel=1e-2)
+    assert promised.epsilon > 2.0
+    assert promised.delta == pytest.approx(1.1e-5, rel=1e-2)
+    assert promised.measurements[0] == "learned domain"
+    assert "learnt" in promised.assumed_public[0]
+    with pytest.raises(DomainError, match="was learnt for adding or removing one record"):
+        embed(lambda: [records()], domain, PRESET, epsilon=1.0, delta=1e-5, unit=PrivacyUnit("replace-one"))

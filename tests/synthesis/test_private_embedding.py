@@ -176,7 +176,9 @@ def test_a_flipped_bit_is_refused_by_the_checksum(embedding, tmp_path: Path) -> 
         {"delta": 1e-12},
     ],
 )
-def test_a_statement_that_promises_more_than_the_noise_gives_does_not_load(embedding, tmp_path, change) -> None:
+def test_a_statement_that_promises_more_than_the_noise_gives_does_not_load(
+    embedding, tmp_path, change
+) -> None:
     """Whoever rewrites the statement rewrites its hash too; the contradiction still shows."""
     embedding.save(tmp_path / "e")
     artifact = store.load(tmp_path / "e")

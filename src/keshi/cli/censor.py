@@ -52,7 +52,7 @@ def censor(
 
     Example: keshi censor USC-HAD/ --method sct --strength 1.0 --quick -o run/
     """
-    from keshi._validate import positive_integer
+    from keshi._validate import one_of, positive_integer
     from keshi.artifacts.atomic import refuse_to_replace
     from keshi.cli.censor_run import run_censoring
     from keshi.records.recordings import read_recordings
@@ -62,6 +62,10 @@ def censor(
         positive_integer("stride (--stride)", stride)
         if preset_windows:
             raise ValueError("--preset-windows fixes its own stride; leave out --stride.")
+    one_of("split (--split)", split, ("blocked", "random", "trials"))
+    one_of("preset (--preset)", preset, ("paper", "quick"))  # also where --quick replaces it
+    if preset_windows is not None:
+        one_of("preset-windows (--preset-windows)", preset_windows, tuple(WINDOW_PRESETS))
     refuse_to_replace(output, overwrite=overwrite)  # now, rather than after hours of training
     found = read_recordings(
         recordings, label=label, subject=subject, trial=trial, channels=_names(channels), rate=rate
@@ -156,7 +160,10 @@ def write_run(result: CensoringRun, output: Path, *, overwrite: bool = False) ->
 def _named_subjects(text: str, recordings: list[Recording]) -> tuple:
     """The subjects that `--unknown 11,12,13` names, as the recordings spell them."""
     by_name = {str(recording.subject): recording.subject for recording in recordings}
-    return tuple(by_name.get(name, name) for name in _names(text) or ())
+    names = _names(text)
+    if not names:
+        raise ValueError(f"unknown (--unknown) must name at least one subject, got {text!r}; leave it out.")
+    return tuple(by_name.get(name, name) for name in names)
 
 
 def _names(text: str | None) -> tuple[str, ...] | None:

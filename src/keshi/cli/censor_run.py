@@ -119,6 +119,15 @@ def run_censoring(
 
     began = process_time()
     say = progress or (lambda line: None)
+    options: dict[str, Any] = {
+        "preset": preset,
+        "rounds": rounds,
+        "seed": seed,
+        "threads": threads,
+        "guard": guard,
+        **game_options,
+    }
+    censor = Censor(method, strength=strength, **options)
     parts = split_people(windows, unknown=unknown, held_out=held_out, kind=split, seed=seed)
     rows = parts.train
     if most_windows is not None and most_windows < len(rows):
@@ -135,15 +144,6 @@ def run_censoring(
             f1["f1_unknown"] = macro_f1(strangers.label, encoder.predict(strangers.x))
         return f1
 
-    options: dict[str, Any] = {
-        "preset": preset,
-        "rounds": rounds,
-        "seed": seed,
-        "threads": threads,
-        "guard": guard,
-        **game_options,
-    }
-    censor = Censor(method, strength=strength, **options)
     censor.fit(
         train.x,
         train.label,

@@ -78,7 +78,7 @@ def create(
         except OSError as error:
             raise OSError(
                 f'{target} stands, but {path} could not be written ({error}). Add the line ledger = "{identity}" '
-                "above its first table."
+                f"above its first table{', and again below [learned]' if learned is not None else ''}."
             ) from error
         print(f"wrote its id into {path}")
         print(

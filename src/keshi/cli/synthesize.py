@@ -105,7 +105,8 @@ def synthesize(
                 f"{release / 'embedding'} was made with preset {embedding.preset} for {embedding.unit.describe()}, and "
                 f"{preset} for {wanted.describe()} is asked for; give the same options, or choose another folder."
             )
-        if (embedding.statement.epsilon, embedding.statement.delta) != (epsilon, delta):
+        promised = (embedding.statement.epsilon, embedding.statement.delta)
+        if known.learned is None and promised != (epsilon, delta):
             raise ValueError(
                 f"{release / 'embedding'} was made at epsilon {embedding.statement.epsilon:g}, delta "
                 f"{embedding.statement.delta:g}; give the same, or choose another folder for a new release."

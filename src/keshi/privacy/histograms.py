@@ -255,14 +255,19 @@ def measure_histograms(
 
 
 def number_bounds(edges: tuple[float, float], *, integer: bool) -> tuple[float, float]:
-    """What edges of a ladder of numbers mean as the bounds of a column: lower < upper, whole for integers."""
+    """What edges of a ladder of numbers mean as the bounds of a column: lower < upper, whole for integers.
+
+    The ladder reaches beyond the 64 bits that a Domain allows whole numbers; a bound out there, even by noise alone,
+    is drawn in, or the domain would be refused after it was paid for.
+    """
     lower, upper = edges
     if 0 < lower < upper / NEAR_ZERO:
         lower = 0.0
     if lower / NEAR_ZERO < upper < 0:
         upper = 1.0 if integer else 0.0  # the upper edge of integers is exclusive
     if integer:
-        lowest, highest = math.ceil(lower), math.ceil(upper) - 1
+        lowest = min(max(math.ceil(lower), -(2**63)), 2**62)
+        highest = min(max(math.ceil(upper) - 1, -(2**62)), 2**63 - 1024)  # the last double below 2^63
         return lowest, max(highest, lowest + 1)
     tiny = 2.0**-128
     lower, upper = (0.0 if abs(edge) <= tiny else edge for edge in (lower, upper))

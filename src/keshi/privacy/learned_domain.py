@@ -97,7 +97,7 @@ class LearnedDomain:
                 self.statement.sentence,
                 f"Run {self.run} in the ledger named below."
                 if self.domain.ledger
-                else "No ledger knows of it; `keshi ledger create` books it (see [learned]).",
+                else "Paid without a ledger; `keshi ledger create` books it (see [learned]).",
                 "Bounds are points of a public grid around nearly all records, never the smallest or largest value.",
             ]
         if self.smallest_published is not None:

@@ -102,7 +102,7 @@ def _read_csv(
     if absent:
         raise DomainError(
             f"{path} has no column {', '.join(map(repr, absent))}; it has {', '.join(table.columns)}. "
-            "Name the right ones with label= and subject= (--label, --subject)."
+            "Name the right ones with label=, subject= and trial= (--label, --subject, --trial)."
         )
     keys = [name for name in (subject, label, trial) if name in table.columns]
     used = [name for name in table.columns if name not in keys] if channels is None else list(channels)

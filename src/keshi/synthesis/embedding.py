@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from keshi.errors import BudgetError, DomainError
-from keshi.privacy.accounting import delta_slack, mu_from_epsilon, slack_share
+from keshi.privacy.accounting import compose, delta_slack, epsilon_from_mu, mu_from_epsilon, slack_share
 from keshi.privacy.contribution import Contributions
 from keshi.privacy.ledger import PrivacyLedger
 from keshi.privacy.mechanisms import Block, noise_scales, release
@@ -241,6 +241,11 @@ def embed(
             f"{domain.source} names the ledger {domain.ledger}, and {'none' if ledger is None else ledger.id} was "
             "given; open the right one with PrivacyLedger.open(path), or give --ledger."
         )
+    if domain.learned is not None and domain.learned.unit != unit.describe():
+        raise DomainError(
+            f"{domain.source} was learnt for {domain.learned.unit}, and the embedding is asked for {unit.describe()}: "
+            "together they would guarantee neither. Use one unit and relation, or declare the domain."
+        )
     ledger = ledger or PrivacyLedger.in_memory(epsilon=epsilon, delta=delta)
     run = run or uuid.uuid4().hex
     measurements: list[Measurement] = []
@@ -272,23 +277,58 @@ def embed(
                 outstanding=math.hypot(*parts[index:]),
             )
         )
-    statement = PrivacyStatement(
+    statement = _statement(
+        domain,
+        unit,
+        tuple(m.plan.what for m in measurements),
+        mu=mu,
+        epsilon=epsilon,
+        delta=delta,
+        ledger=ledger if kept else None,
+        remaining=ledger.remaining().epsilon,
+    )
+    return PrivateEmbedding(
+        domain, unit, tuple(measurements), statement, preset.name, units if unit.count_is_public else None
+    )
+
+
+def _statement(
+    domain: Domain,
+    unit: PrivacyUnit,
+    measurements: tuple[str, ...],
+    *,
+    mu: float,
+    epsilon: float,
+    delta: float,
+    ledger: PrivacyLedger | None,
+    remaining: float,
+) -> PrivacyStatement:
+    """The guarantee of everything in a release: of the embedding, and of the domain where that was learnt.
+
+    The Gaussian parts compose in mu; what grids and thresholds take of delta adds up, at the epsilon of the whole.
+    """
+    gaussian_delta = delta * (1.0 - slack_share(epsilon))
+    slack = delta - gaussian_delta
+    known = "column names, types, bounds and categories as declared in domain.toml"
+    learned = domain.learned
+    if learned is not None:
+        mu = compose([mu, learned.mu])
+        whole = epsilon_from_mu(mu, gaussian_delta)
+        slack = slack * delta_slack(1.0, whole) / delta_slack(1.0, epsilon) + learned.delta_at(whole)
+        epsilon, delta = whole, gaussian_delta + slack
+        measurements = ("learned domain", *measurements)
+        known = "column names and types; the bounds and categories were learnt, which this statement counts"
+    return PrivacyStatement(
         epsilon=epsilon,
         delta=delta,
         unit=unit.describe(),
         mu=mu,
-        delta_slack=delta * slack_share(epsilon),
-        measurements=tuple(m.plan.what for m in measurements),
-        remaining=ledger.remaining().epsilon,
-        ledger=ledger.id if kept else "",
-        ledger_head=ledger.head if kept else "",
-        assumed_public=(
-            "column names, types, bounds and categories as declared in domain.toml",
-            *((f"the number of {unit.name}s",) if unit.count_is_public else ()),
-        ),
-    )
-    return PrivateEmbedding(
-        domain, unit, tuple(measurements), statement, preset.name, units if unit.count_is_public else None
+        delta_slack=slack,
+        measurements=measurements,
+        remaining=remaining,
+        ledger=ledger.id if ledger is not None else "",
+        ledger_head=ledger.head if ledger is not None else "",
+        assumed_public=(known, *((f"the number of {unit.name}s",) if unit.count_is_public else ())),
     )
 
 

@@ -251,7 +251,8 @@ class PrivateEmbedding:
             needed = math.hypot(*(block.sensitivity(self.unit) / scale for block, scale in blocks))
             if needed > measurement.mu * (1 + 1e-9):
                 raise ValueError(f"the noise of {measurement.plan.what!r} is less than its mu needs")
-        spent = compose(measurement.mu for measurement in self.measurements)
+        learned = [] if self.domain.learned is None else [self.domain.learned.mu]
+        spent = compose([*learned, *(measurement.mu for measurement in self.measurements)])
         delta = delta_from_mu(promised.mu, promised.epsilon) + promised.delta_slack
         if spent > promised.mu * (1 + 1e-9) or delta > promised.delta * (1 + 1e-6):
             raise ValueError("the statement promises more than the noise gives")
