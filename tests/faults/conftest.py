@@ -68,6 +68,9 @@ class Driver:
     def __init__(self) -> None:
         environment = {**os.environ, "PYTHONPATH": str(Path(keshi.__file__).resolve().parents[1])}
         environment |= {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}  # a fork needs a single thread
+        environment.pop(
+            "PYTHONUNBUFFERED", None
+        )  # what is printed shall wait in a buffer, as it does for users
         self.process = subprocess.Popen(
             [sys.executable, str(HERE / "driver.py")],
             stdin=subprocess.PIPE,

@@ -178,8 +178,9 @@ WHILE_RELEASING = {
     "statement half written": (kill(DURABLY, "half", 5), "--no-report"),
     "card half written": (kill(DURABLY, "half", 6), "--no-report"),
     "auditing": (kill("keshi.auditing.table_audit:audit_table", "before"), "--report"),
-    "report half written": (kill(DURABLY, "half", 7), "--report"),
-    "figures of the report half written": (kill(DURABLY, "half", 8), "--report"),
+    "mark of the run half written": (kill(DURABLY, "half", 7), "--report"),
+    "report half written": (kill(DURABLY, "half", 8), "--report"),
+    "figures of the report half written": (kill(DURABLY, "half", 9), "--report"),
 }
 
 

@@ -16,7 +16,7 @@ SYNTHESIZE = (
     "--steps",
     3,
 )
-LEARN = ("domain", "people.csv", "--epsilon", 0.5, "--ledger", "people.ledger", "--relation", "replace-one")
+LEARN = ("domain", "people.csv", "--epsilon", 0.5, "--ledger", "people.ledger")
 
 
 @pytest.mark.parametrize(

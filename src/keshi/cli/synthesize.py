@@ -82,7 +82,7 @@ def synthesize(
     if holdout is not None:
         column_types(holdout)  # whether it is there and can be read
     release, private = output / "release", output / "private"
-    left_by_killed_runs = [*leftovers(release), *leftovers(private)]
+    left_by_killed_runs = [path for folder in (output, release, private) for path in leftovers(folder)]
     known = Domain.read(domain)
     if (release / "embedding").exists() != resume:
         raise ValueError(
