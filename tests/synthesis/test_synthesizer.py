@@ -125,7 +125,6 @@ def test_arrow_tables_and_files_are_taken_as_well(tmp_path) -> None:
         (people().assign(extra=1), DomainError),
         (people().assign(pay=math.nan), DomainError),
         (people().assign(**{"class": None}), DomainError),
-        (people(0), DomainError),
         ("none.csv", RecordsError),
         (3, RecordsError),
     ],
