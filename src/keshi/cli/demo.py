@@ -177,7 +177,7 @@ def _sensor_part(release: Path, private: Path, *, seed: int, quick: bool) -> lis
     shown = [f"{a.accuracy:.3f} [{a.lower:.3f}, {a.upper:.3f}]" for a in attacks]
     print(
         f"  a fresh attacker names the person: {shown[0]} -> {shown[1]} (without SCT: {shown[2]}; blind guess "
-        f"{result.majority:.3f})"
+        f"{result.majority:.3f}); no worst-case guarantee"
     )
     for warning in result.warnings:
         print(f"  warning: {warning}")
