@@ -79,7 +79,10 @@ def test_an_existing_file_and_a_missing_folder_are_refused_before_anything_is_sp
     book = tmp_path / "people.ledger"
     PrivacyLedger.create(book, epsilon=1.0, delta=1e-5).close()
     (tmp_path / "people.toml").write_text("hours of work")
-    for target, message in ((tmp_path / "people.toml", "exists"), (tmp_path / "no" / "x.toml", "does not exist")):
+    for target, message in (
+        (tmp_path / "people.toml", "exists"),
+        (tmp_path / "no" / "x.toml", "does not exist"),
+    ):
         with pytest.raises(ValueError, match=message):
             run(table, "--epsilon", 0.3, "--ledger", book, "-o", target)
     with PrivacyLedger.open(book) as ledger:
