@@ -12,9 +12,9 @@ from keshi.errors import ArtifactError, BudgetError, DomainError, NotFittedError
 from keshi.privacy.ledger import PrivacyLedger
 from keshi.records.domain import Categorical, Domain, Numerical, Timestamp
 from keshi.synthesis import synthesizer as module
-from keshi.synthesis.presets import PaperPreset
+from keshi.synthesis.presets import PaperPreset, with_steps
 from keshi.synthesis.reconstruction import Schedule
-from keshi.synthesis.synthesizer import Generator, PearlSynthesizer, embed_table, with_steps
+from keshi.synthesis.synthesizer import Generator, PearlSynthesizer, embed_table
 
 QUICK = PaperPreset(frequencies=10, schedule=Schedule(steps=4))
 DOMAIN = Domain(

@@ -87,8 +87,8 @@ def _table_part(*, seed: int, quick: bool) -> tuple[PearlSynthesizer, list[Secti
     from keshi.cli.synthesize import audit_sections
     from keshi.datasets.randhie import load_randhie
     from keshi.records.domain_file import loads
-    from keshi.synthesis.presets import PRESETS
-    from keshi.synthesis.synthesizer import PearlSynthesizer, with_steps
+    from keshi.synthesis.presets import PRESETS, with_steps
+    from keshi.synthesis.synthesizer import PearlSynthesizer
 
     text = files("keshi.datasets").joinpath("randhie.toml").read_text(encoding="utf-8")
     domain = loads(text, source="randhie.toml")

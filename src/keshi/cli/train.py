@@ -59,8 +59,8 @@ def train_embedding(
     """Train with a progress bar."""
     from keshi._validate import one_of
     from keshi.cli.progress import progress_bar
-    from keshi.synthesis.presets import PRESETS
-    from keshi.synthesis.synthesizer import train, with_steps
+    from keshi.synthesis.presets import PRESETS, with_steps
+    from keshi.synthesis.synthesizer import train
 
     preset = with_steps(PRESETS[one_of("preset", embedding.preset, tuple(PRESETS))], steps)
     with progress_bar("training") as advance:

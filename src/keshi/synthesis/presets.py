@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from keshi.records.domain import Domain
 from keshi.synthesis.characteristic import CharacteristicFeatures
@@ -56,3 +56,8 @@ class PaperPreset:
 
 
 PRESETS = {"paper": PaperPreset()}
+
+
+def with_steps(preset: PaperPreset, steps: int | None) -> PaperPreset:
+    """The preset with another number of generator steps, or as it is."""
+    return preset if steps is None else replace(preset, schedule=replace(preset.schedule, steps=steps))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -361,8 +360,3 @@ def _check_width(domain: Domain) -> None:
             f"most {WIDEST:,} of either can be trained on; column {name!r} alone has {cells[name]:,} categories. "
             f"List fewer, coarser ones in {table_name(name)} and set other = true, or put the column under ignore."
         )
-
-
-def with_steps(preset: PaperPreset, steps: int | None) -> PaperPreset:
-    """The preset with another number of generator steps, or as it is."""
-    return preset if steps is None else replace(preset, schedule=replace(preset.schedule, steps=steps))
