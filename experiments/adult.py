@@ -20,7 +20,8 @@ from scipy import stats
 
 from keshi.auditing.table_audit import TableAudit, audit_table
 from keshi.datasets.adult import DOMAIN_FILE, load_adult
-from keshi.records.domain import Categorical, Domain
+from keshi.records.column_kinds import Categorical
+from keshi.records.domain import Domain
 from keshi.synthesis.presets import PRESETS, with_steps
 from keshi.synthesis.synthesizer import PearlSynthesizer
 

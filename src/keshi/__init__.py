@@ -11,18 +11,18 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 _HOMES = {
-    "Categorical": "keshi.records.domain",
+    "Categorical": "keshi.records.column_kinds",
     "Censor": "keshi.censoring.censor",
     "Domain": "keshi.records.domain",
     "Generator": "keshi.synthesis.synthesizer",
     "KeshiError": "keshi.errors",
-    "Numerical": "keshi.records.domain",
-    "Ordinal": "keshi.records.domain",
+    "Numerical": "keshi.records.column_kinds",
+    "Ordinal": "keshi.records.column_kinds",
     "PearlSynthesizer": "keshi.synthesis.synthesizer",
     "PrivacyLedger": "keshi.privacy.ledger",
     "PrivacyUnit": "keshi.privacy.unit",
     "PrivateEmbedding": "keshi.synthesis.private_embedding",
-    "Timestamp": "keshi.records.domain",
+    "Timestamp": "keshi.records.column_kinds",
     "audit_table": "keshi.auditing.table_audit",
 }
 __all__ = [*_HOMES, "__version__"]
@@ -33,11 +33,11 @@ if TYPE_CHECKING:
     from keshi.errors import KeshiError as KeshiError
     from keshi.privacy.ledger import PrivacyLedger as PrivacyLedger
     from keshi.privacy.unit import PrivacyUnit as PrivacyUnit
-    from keshi.records.domain import Categorical as Categorical
+    from keshi.records.column_kinds import Categorical as Categorical
+    from keshi.records.column_kinds import Numerical as Numerical
+    from keshi.records.column_kinds import Ordinal as Ordinal
+    from keshi.records.column_kinds import Timestamp as Timestamp
     from keshi.records.domain import Domain as Domain
-    from keshi.records.domain import Numerical as Numerical
-    from keshi.records.domain import Ordinal as Ordinal
-    from keshi.records.domain import Timestamp as Timestamp
     from keshi.synthesis.private_embedding import PrivateEmbedding as PrivateEmbedding
     from keshi.synthesis.synthesizer import Generator as Generator
     from keshi.synthesis.synthesizer import PearlSynthesizer as PearlSynthesizer

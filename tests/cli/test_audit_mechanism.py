@@ -10,7 +10,8 @@ from typer.testing import CliRunner
 from keshi.cli.audit_mechanism import audit_mechanism
 from keshi.privacy import mechanisms
 from keshi.privacy.unit import PrivacyUnit
-from keshi.records.domain import Categorical, Domain, Numerical
+from keshi.records.column_kinds import Categorical, Numerical
+from keshi.records.domain import Domain
 from keshi.synthesis.presets import PaperPreset
 from keshi.synthesis.synthesizer import embed_table
 

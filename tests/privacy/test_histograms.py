@@ -23,7 +23,8 @@ from keshi.privacy.histograms import (
 from keshi.privacy.ledger import PrivacyLedger
 from keshi.privacy.mechanisms import COUNT, noise_scales
 from keshi.privacy.unit import PrivacyUnit
-from keshi.records.domain import Domain, Numerical
+from keshi.records.column_kinds import Numerical
+from keshi.records.domain import Domain
 
 KINDS = ("integer", "number", "timestamp")
 LADDERS = {kind: ladder(kind) for kind in KINDS}

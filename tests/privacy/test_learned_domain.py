@@ -12,7 +12,8 @@ from keshi.privacy.accounting import compose, delta_slack
 from keshi.privacy.learned_domain import learn_domain
 from keshi.privacy.ledger import PrivacyLedger
 from keshi.privacy.unit import PrivacyUnit
-from keshi.records.domain import Categorical, Domain, Numerical, Timestamp
+from keshi.records.column_kinds import Categorical, Numerical, Timestamp
+from keshi.records.domain import Domain
 from keshi.records.tables import TableEncoder
 
 N = 4_000

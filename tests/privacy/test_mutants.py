@@ -16,7 +16,8 @@ from keshi.auditing.privacy_bounds import lower_bounds
 from keshi.privacy import contribution, mechanisms
 from keshi.privacy.ledger import PrivacyLedger
 from keshi.privacy.unit import PrivacyUnit
-from keshi.records.domain import Categorical, Domain, Numerical
+from keshi.records.column_kinds import Categorical, Numerical
+from keshi.records.domain import Domain
 from keshi.records.tables import TableEncoder
 from keshi.synthesis import embedding as embedding_module
 from keshi.synthesis import features, synthesizer

@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from keshi.errors import DomainError
-from keshi.records.domain import Categorical, Domain, Numerical, Ordinal, Timestamp, category_key, table_name
+from keshi.records.column_kinds import Categorical, Numerical, Ordinal, Timestamp, category_key
+from keshi.records.domain import Domain, table_name
 
 NAN = float("nan")
 

@@ -7,7 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from keshi.errors import DomainError
-from keshi.records.domain import Categorical, Domain, Learned, Numerical, Ordinal, Timestamp
+from keshi.records.column_kinds import Categorical, Numerical, Ordinal, Timestamp
+from keshi.records.domain import Domain, Learned
 from keshi.records.domain_file import draft
 
 HEAD = 'format = "keshi-domain-1"\n'

@@ -11,7 +11,8 @@ import pyarrow.parquet
 import pytest
 
 from keshi.errors import DomainError, KeshiError, RecordsError
-from keshi.records.domain import Categorical, Domain, Numerical
+from keshi.records.column_kinds import Categorical, Numerical
+from keshi.records.domain import Domain
 from keshi.records.files import column_types, read_batches, table_batches, write_table
 from keshi.records.tables import TableEncoder
 

@@ -13,7 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from keshi.errors import DomainError
-from keshi.records.domain import Categorical, Column, Domain, Numerical, Timestamp
+from keshi.records.column_kinds import Categorical, Column, Numerical, Timestamp
+from keshi.records.domain import Domain
 from keshi.records.files import table_batches
 from keshi.records.tables import TableEncoder
 

@@ -12,7 +12,8 @@ from keshi.errors import BudgetError, DomainError
 from keshi.privacy.accounting import delta_from_mu, mu_from_epsilon
 from keshi.privacy.ledger import PrivacyLedger
 from keshi.privacy.unit import PrivacyUnit
-from keshi.records.domain import Categorical, Domain, Learned, Numerical
+from keshi.records.column_kinds import Categorical, Numerical
+from keshi.records.domain import Domain, Learned
 from keshi.records.encoded import EncodedBatch
 from keshi.synthesis.characteristic import CharacteristicFeatures
 from keshi.synthesis.embedding import Partial, embed, embed_partial, measure, merge

@@ -7,7 +7,8 @@ import pandas as pd
 import pytest
 import torch
 
-from keshi.records.domain import Categorical, Domain, Numerical
+from keshi.records.column_kinds import Categorical, Numerical
+from keshi.records.domain import Domain
 from keshi.records.tables import TableEncoder
 from keshi.synthesis.generators import TableGenerator, draw_records
 

@@ -14,7 +14,8 @@ import pytest
 from keshi.auditing.privacy_bounds import lower_bounds
 from keshi.errors import DomainError
 from keshi.privacy.unit import PrivacyUnit
-from keshi.records.domain import Categorical, Domain, Numerical, Timestamp
+from keshi.records.column_kinds import Categorical, Numerical, Timestamp
+from keshi.records.domain import Domain
 from keshi.records.tables import TableEncoder
 from keshi.synthesis import mechanism_audit
 from keshi.synthesis.characteristic import CharacteristicFeatures

@@ -14,7 +14,8 @@ from scipy.optimize import minimize
 from keshi.artifacts import store
 from keshi.errors import ArtifactError
 from keshi.privacy.unit import PrivacyUnit
-from keshi.records.domain import Categorical, Domain, Numerical
+from keshi.records.column_kinds import Categorical, Numerical
+from keshi.records.domain import Domain
 from keshi.records.encoded import EncodedBatch
 from keshi.synthesis.characteristic import CharacteristicFeatures
 from keshi.synthesis.embedding import embed

@@ -7,7 +7,8 @@ import pytest
 import torch
 
 from keshi.privacy.unit import PrivacyUnit
-from keshi.records.domain import Categorical, Domain, Numerical
+from keshi.records.column_kinds import Categorical, Numerical
+from keshi.records.domain import Domain
 from keshi.records.encoded import EncodedBatch
 from keshi.synthesis.embedding import embed
 from keshi.synthesis.presets import PaperPreset

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from keshi.errors import BudgetError, DomainError
 from keshi.privacy import mechanisms
 from keshi.privacy.unit import PrivacyUnit
-from keshi.records.domain import Categorical, Domain, Numerical
+from keshi.records.column_kinds import Categorical, Numerical
+from keshi.records.domain import Domain
 from keshi.synthesis.presets import PaperPreset
 from keshi.synthesis.synthesizer import embed_table
 

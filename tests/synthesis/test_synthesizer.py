@@ -10,7 +10,8 @@ import pytest
 
 from keshi.errors import ArtifactError, BudgetError, DomainError, NotFittedError, RecordsError
 from keshi.privacy.ledger import PrivacyLedger
-from keshi.records.domain import Categorical, Domain, Numerical, Timestamp
+from keshi.records.column_kinds import Categorical, Numerical, Timestamp
+from keshi.records.domain import Domain
 from keshi.synthesis import synthesizer as module
 from keshi.synthesis.presets import PaperPreset, with_steps
 from keshi.synthesis.reconstruction import Schedule

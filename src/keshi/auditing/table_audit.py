@@ -10,7 +10,7 @@ import pandas as pd
 from keshi.auditing.fidelity import Fidelity, fidelity
 from keshi.auditing.utility import CLASSIFIERS, Utility, train_on_synthetic_test_on_real
 from keshi.auditing.yardsticks import independent_columns
-from keshi.records.domain import category_key
+from keshi.records.column_kinds import category_key
 
 Progress = Callable[[str], None]
 

@@ -195,7 +195,7 @@ def audit_sections(
     from keshi.auditing.table_audit import audit_table
     from keshi.auditing.utility import CLASSIFIERS, FAST
     from keshi.cli.progress import progress_bar
-    from keshi.records.domain import Categorical
+    from keshi.records.column_kinds import Categorical
     from keshi.reports.synthesis import synthesis_sections
 
     categorical = [name for name, column in domain.columns.items() if isinstance(column, Categorical)]

@@ -33,16 +33,9 @@ from keshi.privacy.ledger_amounts import refuse_overspending
 from keshi.privacy.mechanisms import COUNT, Key, release_above_threshold, threshold, threshold_scale
 from keshi.privacy.statement import PrivacyStatement
 from keshi.privacy.unit import PrivacyUnit
+from keshi.records.column_kinds import Categorical, Column, Numerical, Timestamp
 from keshi.records.columns import OTHER
-from keshi.records.domain import (
-    LEARNED_EPSILON,
-    Categorical,
-    Column,
-    Domain,
-    Learned,
-    Numerical,
-    Timestamp,
-)
+from keshi.records.domain import LEARNED_EPSILON, Domain, Learned
 from keshi.records.files import column_types, zoned_columns
 from keshi.records.raw_columns import raw_batches
 

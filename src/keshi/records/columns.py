@@ -16,7 +16,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from keshi.records.domain import Categorical, Numerical, Timestamp, category_key, table_name
+from keshi.records.column_kinds import Categorical, Numerical, Timestamp, category_key
+from keshi.records.domain import table_name
 
 OTHER = "OTHER"
 _EPOCH = datetime(1970, 1, 1)

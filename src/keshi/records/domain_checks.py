@@ -7,7 +7,8 @@ from collections import Counter
 from datetime import datetime
 from typing import Any
 
-from keshi.records.domain import Categorical, Column, Learned, Numerical, Timestamp, category_key
+from keshi.records.column_kinds import Categorical, Column, Numerical, Timestamp, category_key
+from keshi.records.domain import Learned
 
 
 def column_problems(name: str, column: Column) -> list[str]:

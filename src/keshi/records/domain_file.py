@@ -11,17 +11,8 @@ import tomlkit
 from tomlkit.exceptions import TOMLKitError
 
 from keshi.errors import DomainError
-from keshi.records.domain import (
-    Categorical,
-    Column,
-    Domain,
-    Learned,
-    Numerical,
-    Ordinal,
-    Timestamp,
-    listing,
-    table_name,
-)
+from keshi.records.column_kinds import Categorical, Column, Numerical, Ordinal, Timestamp
+from keshi.records.domain import Domain, Learned, listing, table_name
 from keshi.records.domain_checks import learned_problems
 
 FORMAT = "keshi-domain-1"

@@ -17,7 +17,8 @@ from typing import Any
 import pandas as pd
 
 from keshi.errors import RecordsError
-from keshi.records.domain import Domain, Numerical
+from keshi.records.column_kinds import Numerical
+from keshi.records.domain import Domain
 
 BATCH_ROWS = 65_536
 TableBatches = Callable[[], Iterator[pd.DataFrame]]

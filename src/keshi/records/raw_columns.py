@@ -17,7 +17,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from keshi.errors import RecordsError
-from keshi.records.domain import Categorical, Domain, category_key
+from keshi.records.column_kinds import Categorical, category_key
+from keshi.records.domain import Domain
 from keshi.records.files import read_batches
 
 _NUMBER = r"^[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d{1,4})?$"

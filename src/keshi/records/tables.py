@@ -16,6 +16,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from keshi.errors import DomainError
+from keshi.records.column_kinds import Categorical, Column, Timestamp
 from keshi.records.columns import (
     Problem,
     decode_cells,
@@ -25,7 +26,7 @@ from keshi.records.columns import (
     read_numbers,
     read_seconds,
 )
-from keshi.records.domain import Categorical, Column, Domain, Timestamp, listing, table_name
+from keshi.records.domain import Domain, listing, table_name
 from keshi.records.encoded import FEATURE_BITS, EncodedBatch
 
 

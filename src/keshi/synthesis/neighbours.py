@@ -14,7 +14,8 @@ import numpy as np
 import pandas as pd
 
 from keshi.privacy.unit import PrivacyUnit
-from keshi.records.domain import Categorical, Column, Domain, Numerical, Timestamp
+from keshi.records.column_kinds import Categorical, Column, Numerical, Timestamp
+from keshi.records.domain import Domain
 
 UNLISTED = "keshi audit: a value that no category lists"
 FAR_OUTSIDE = 1e300  # clipped to a bound where the domain says so

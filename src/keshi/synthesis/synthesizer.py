@@ -15,7 +15,8 @@ from keshi.errors import ArtifactError, DomainError, NotFittedError
 from keshi.privacy.contribution import Contributions, bound_contributions
 from keshi.privacy.statement import PrivacyStatement
 from keshi.privacy.unit import PrivacyUnit, Relation
-from keshi.records.domain import Categorical, Domain, table_name
+from keshi.records.column_kinds import Categorical
+from keshi.records.domain import Domain, table_name
 from keshi.records.files import BATCH_ROWS, read_batches, table_batches
 from keshi.records.tables import TableEncoder
 from keshi.synthesis.embedding import Preset, embed

@@ -1,0 +1,107 @@
+"""Kinds of columns: what may be declared of one, from public knowledge. Imports nothing of keshi."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+Value = str | int | float | bool
+
+
+@dataclass(frozen=True)
+class Categorical:
+    """A column of named values.
+
+    Attributes:
+        categories: The values, in the order they are listed.
+        missing: Whether a missing value is a cell of its own.
+        other: Whether any value that is not listed is a cell of its own, written back as "OTHER".
+        dtype: pandas dtype of the column that comes back; None chooses one from the categories.
+    """
+
+    categories: tuple[Value, ...]
+    missing: bool = False
+    other: bool = False
+    dtype: str | None = None
+
+    def __post_init__(self) -> None:
+        if isinstance(
+            self.categories, list | tuple
+        ):  # numpy's scalars, as in series.unique(), become Python's
+            plain = tuple(v.item() if hasattr(v, "item") else v for v in self.categories)
+            object.__setattr__(self, "categories", plain)
+
+    @property
+    def cells(self) -> int:
+        """Number of cells: the categories, then OTHER, then MISSING."""
+        return len(self.categories) + self.other + self.missing
+
+
+@dataclass(frozen=True)
+class Ordinal(Categorical):
+    """A categorical column whose categories are listed from lowest to highest."""
+
+
+@dataclass(frozen=True)
+class Numerical:
+    """A column of numbers between public bounds.
+
+    Attributes:
+        lower, upper: The public bounds, in the column's own unit.
+        integer: Whether the values are whole numbers.
+        missing: Whether a missing value is a cell of its own.
+        dtype: pandas dtype of the column that comes back; None chooses int64, Int64 or float64.
+    """
+
+    lower: float
+    upper: float
+    integer: bool = False
+    missing: bool = False
+    dtype: str | None = None
+
+
+@dataclass(frozen=True)
+class Timestamp:
+    """A column of points in time between public bounds (ISO 8601; both with or both without an offset)."""
+
+    lower: str
+    upper: str
+    missing: bool = False
+    dtype: str | None = None
+
+    @property
+    def bounds_seconds(self) -> tuple[float, float]:
+        """Lower and upper bound in seconds since 1970 (local wall time where no offset is given)."""
+        return _seconds(self.lower), _seconds(self.upper)
+
+    @property
+    def zoned(self) -> bool:
+        """Whether the bounds carry an offset, so that values come back in UTC."""
+        return datetime.fromisoformat(self.lower).tzinfo is not None
+
+
+Column = Categorical | Numerical | Timestamp
+
+
+def _seconds(moment: str) -> float:
+    parsed = datetime.fromisoformat(moment)
+    start = datetime(1970, 1, 1, tzinfo=UTC if parsed.tzinfo else None)
+    return (parsed - start).total_seconds()
+
+
+def category_key(value: Any) -> str:
+    """The text by which a value is matched to a category: 1, 1.0 and "1" are the same, True is "true"."""
+    if isinstance(value, str):
+        return value
+    if isinstance(value, bool) or type(value).__name__ in ("bool", "bool_"):
+        return "true" if value else "false"
+    try:
+        number = float(value)
+    except (TypeError, ValueError, OverflowError):
+        return str(value)
+    # Whole numbers keep all their digits: float() would merge identifiers above 2^53.
+    if math.isfinite(number) and number == int(number) and abs(number) < 2**53:
+        return str(int(number))
+    return str(value)
