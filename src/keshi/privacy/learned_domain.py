@@ -194,7 +194,7 @@ def learn_domain(
     if texts:
         measured.append(f"categories of {_columns(texts)}")
         scale = threshold_scale(touched=len(texts), unit=unit, mu=mu_lists)
-        smallest = max(3, scale // (3 * COUNT))  # 6 % of the threshold; spares the noise of rare names
+        smallest = smallest_candidate(scale)
         published = release_above_threshold(
             count_candidates(batches, texts, fixed, smallest),
             touched=len(texts),
@@ -253,6 +253,11 @@ def learn_domain(
         Path(path).name,
         run,
     )
+
+
+def smallest_candidate(scale: int) -> int:
+    """A text that fewer records hold gets no noise: 6 % of the threshold, so that rare names cost none."""
+    return max(3, scale // (3 * COUNT))
 
 
 def _columns(names: Any) -> str:
