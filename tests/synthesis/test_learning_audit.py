@@ -1,7 +1,6 @@
 """The audit of learning sees what learning publishes, runs the code that learns, and says when it cannot tell."""
 
 import os
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -61,10 +60,14 @@ def test_enough_trials_are_consistent_and_prove_most_of_the_claim():
 
 
 @pytest.mark.parametrize("types", [{"age": "number", "seen": "timestamp"}, {"city": "text"}])
-def test_a_domain_of_one_kind_of_columns_is_audited_too(types):
+def test_a_domain_of_one_kind_of_columns_is_audited_too_and_nothing_is_left_behind(
+    types, tmp_path, monkeypatch
+):
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     found = audit(types, relation="replace-one")
     assert not found.failed
     assert found.verdict == "inconclusive"  # 300 trials
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_columns_that_cost_nothing_leave_nothing_to_audit():
@@ -98,9 +101,3 @@ def test_a_hundred_thousand_trials_prove_six_tenths_of_the_claim(epsilon):
     assert found.verdict == "consistent"
     assert found.bounds.gaussian_epsilon >= 0.6 * epsilon
     assert found.bounds.epsilon_bound <= epsilon
-
-
-def test_nothing_is_left_behind(tmp_path, monkeypatch):
-    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
-    audit()
-    assert list(Path(tmp_path).iterdir()) == []

@@ -47,7 +47,7 @@ def audit_mechanism(
     """Run a release's own code on made-up neighbouring tables, and hold it against its promise.
 
     Your records are not read, and nothing of a budget is spent. Exit status 1 where the promise is broken. Where
-    a domain file has a table [learned], the learning of the domain is audited too, against the claim in that table.
+    the domain has a table [learned], learning it is audited too, each against the claim of its own.
 
     Example: keshi audit-mechanism people.embedding
     """
@@ -141,15 +141,15 @@ def run_audit(
 
 
 def run_learning_audit(path: Path, *, trials: int, time_limit: float) -> MechanismAudit | None:
-    """Audit the learning of the domain file at `path`; None where there is none, or it was declared."""
+    """Audit the learning of the domain at `path`, of a file or of an embedding; None where it was declared."""
     from keshi.auditing.privacy_bounds import lower_bounds
     from keshi.cli.progress import progress_bar
     from keshi.records.domain import Domain
     from keshi.synthesis.learning_audit import LearningClaim, audit_learning
+    from keshi.synthesis.private_embedding import PrivateEmbedding
 
-    if path.is_dir() or path.suffix.lower() != ".toml":
-        return None
-    domain = Domain.read(path)
+    is_embedding = path.is_dir() or path.suffix.lower() != ".toml"
+    domain = PrivateEmbedding.load(path).domain if is_embedding else Domain.read(path)
     if domain.learned is None:
         return None
     with progress_bar("learnings of two worlds") as advance:
