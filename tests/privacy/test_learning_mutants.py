@@ -16,7 +16,8 @@ from keshi.privacy.ledger import PrivacyLedger
 from keshi.privacy.mechanisms import COUNT
 from keshi.privacy.unit import PrivacyUnit
 from keshi.records.column_kinds import Categorical, Numerical
-from keshi.synthesis.learning_audit import LearningClaim, audit_learning
+from keshi.synthesis.learning_audit import audit_learning
+from keshi.synthesis.learning_claim import LearningClaim
 
 TYPES = {"age": "integer", "city": "text", "name": "text"}
 REAL_NOISE = mechanisms.discrete_gaussian

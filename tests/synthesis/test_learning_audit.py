@@ -13,7 +13,8 @@ from keshi.privacy.learned_domain import learn_domain
 from keshi.privacy.unit import PrivacyUnit
 from keshi.records.column_kinds import Categorical, Numerical, Timestamp
 from keshi.records.domain import Domain, Learned
-from keshi.synthesis.learning_audit import LearningClaim, audit_learning
+from keshi.synthesis.learning_audit import audit_learning
+from keshi.synthesis.learning_claim import LearningClaim
 from keshi.synthesis.learning_trials import LearningTrials, RepeatedLadder, SmallPlan
 
 TYPES = {"age": "integer", "city": "text", "ill": "boolean"}

@@ -145,7 +145,8 @@ def run_learning_audit(path: Path, *, trials: int, time_limit: float) -> Mechani
     from keshi.auditing.privacy_bounds import lower_bounds
     from keshi.cli.progress import progress_bar
     from keshi.records.domain import Domain
-    from keshi.synthesis.learning_audit import LearningClaim, audit_learning
+    from keshi.synthesis.learning_audit import audit_learning
+    from keshi.synthesis.learning_claim import LearningClaim
     from keshi.synthesis.private_embedding import PrivateEmbedding
 
     is_embedding = path.is_dir() or path.suffix.lower() != ".toml"

@@ -12,7 +12,6 @@ import tempfile
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -27,9 +26,7 @@ from keshi.privacy.accounting import compose, delta_from_mu
 from keshi.privacy.learned_domain import LearnedDomain
 from keshi.privacy.ledger import PrivacyLedger
 from keshi.privacy.mechanisms import COUNT, Key
-from keshi.privacy.unit import RELATIONS, PrivacyUnit
-from keshi.records.column_kinds import Categorical, Numerical, Timestamp
-from keshi.records.domain import Domain
+from keshi.synthesis.learning_claim import LearningClaim
 from keshi.synthesis.learning_files import EXTREMES, write_neighbour
 from keshi.synthesis.learning_trials import LearningTrials, SmallPlan
 from keshi.synthesis.mechanism_audit import ALPHA, TRIALS, BoundFunction, MechanismAudit
@@ -41,38 +38,6 @@ _RARE_NAMES = 10_000  # values of as few records as a candidate has
 _LARGE_DELTA = 0.2  # at which some of them must be published, so that too many would show
 _ROUNDING = 1e-9  # relative
 _SLIGHT_THRESHOLD = 1e-4  # a larger delta of the threshold would blur the bound for Gaussian noise
-
-
-@dataclass(frozen=True)
-class LearningClaim:
-    """A learning of a domain and what it claims.
-
-    Attributes:
-        types: Column name -> "text", "integer", "number", "boolean" or "timestamp".
-        epsilon, delta, unit: The guarantee that is claimed.
-    """
-
-    types: dict[str, str]
-    epsilon: float
-    delta: float
-    unit: PrivacyUnit
-
-    @classmethod
-    def of(cls, domain: Domain) -> LearningClaim:
-        """The claim in the [learned] table of a domain; delta is what its mu and its slack need at its epsilon."""
-        cost = domain.learned
-        if cost is None:
-            raise DomainError(f"{domain.source}: it was declared, not learnt; there is no learning to audit.")
-        unit = next((u for u in map(PrivacyUnit, RELATIONS) if u.describe() == cost.unit), None)  # type: ignore[arg-type]
-        if unit is None:
-            raise DomainError(f"{domain.source}: expected a unit that keshi learns under, got {cost.unit!r}.")
-        delta = delta_from_mu(cost.mu, cost.epsilon) + cost.delta
-        types = {name: _type(column) for name, column in domain.columns.items()}
-        return cls(types | dict.fromkeys(domain.ignore, "text"), cost.epsilon, min(delta, 0.999), unit)
-
-    @property
-    def texts(self) -> list[str]:
-        return [name for name, kind in self.types.items() if kind == "text"]
 
 
 def audit_learning(
@@ -349,13 +314,3 @@ class _Runs:
         cells, texts = self._counts(extreme)
         counted = np.array([texts.get(key, 0) for key in self._texts], dtype=np.int64)
         return np.concatenate([cells, counted]) * COUNT
-
-
-def _type(column: Any) -> str:
-    """What type a column had when it was learnt, as far as the domain still says it."""
-    if isinstance(column, Categorical):
-        return "boolean" if all(isinstance(value, bool) for value in column.categories) else "text"
-    if isinstance(column, Timestamp):
-        return "timestamp"
-    assert isinstance(column, Numerical)
-    return "integer" if column.integer else "number"
