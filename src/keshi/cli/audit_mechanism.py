@@ -72,10 +72,10 @@ def audit_mechanism(
         lines = audit_lines(audit)
         if learning is not None:
             lines = [
-                "a release from this domain",
+                "the release",
                 *lines,
                 "",
-                "the learning of this domain",
+                "the learning of its domain",
                 *audit_lines(learning),
             ]
         print("\n".join(lines))
