@@ -8,7 +8,8 @@ import typer
 from typer.testing import CliRunner
 
 from keshi.cli.audit_mechanism import audit_mechanism
-from keshi.privacy import mechanisms
+from keshi.privacy import learned_domain, mechanisms
+from keshi.privacy.learned_domain import learn_domain
 from keshi.privacy.unit import PrivacyUnit
 from keshi.records.column_kinds import Categorical, Numerical
 from keshi.records.domain import Domain
@@ -87,3 +88,31 @@ def test_a_bound_on_records_without_a_subject_is_refused(domain_file):
 def test_a_subject_given_beside_an_embedding_is_refused(embedding):
     result = run(embedding, "--subject", "name", "--max-records", 2)
     assert "leave out --subject, --max-records" in str(result.exception)
+
+
+def test_the_learning_of_a_learnt_domain_is_audited_too(tmp_path, monkeypatch):
+    table = tmp_path / "people.csv"
+    table.write_text("age,city\n" + "34,Nara\n47,Otsu\n" * 2_000)
+    learned = learn_domain(table, epsilon=1.0)
+    made = embed_table(
+        pd.read_csv(table),
+        learned.domain,
+        PaperPreset(frequencies=3),
+        epsilon=0.5,
+        delta=1e-5,
+        unit=PrivacyUnit(),
+    )
+    made.save(tmp_path / "people.embedding")
+    found = json.loads(run(tmp_path / "people.embedding", "--trials", 200, "--json").output)
+    assert found["epsilon"] == pytest.approx(0.5, rel=1e-5)
+    assert found["learning"]["epsilon"] == 1.0
+    assert found["verdict"] == found["learning"]["verdict"] == "inconclusive"
+    # the release is left whole, the thresholds are not
+    monkeypatch.setattr(learned_domain, "threshold", lambda scale, **_: 3 * scale)
+    monkeypatch.setattr(mechanisms, "threshold", lambda scale, **_: 3 * scale)
+    result = run(tmp_path / "people.embedding", "--trials", 200)
+    assert isinstance(result.exception, SystemExit), result.exception
+    assert result.exit_code == 1
+    release, learning = result.output.split("the learning of its domain")
+    assert "FAILED" not in release
+    assert "FAILED  a value that one unit may bring is published no more often than delta allows" in learning

@@ -170,6 +170,38 @@ def test_quantile_edges_hold_equal_parts_of_the_records(no_noise):
     assert len(measure({"x": []})["x"].quantile_edges(4)) == 0
 
 
+@pytest.mark.parametrize("kind", ["integer", "number"])
+@pytest.mark.parametrize("mu", [0.01, 0.1, 1.0])
+def test_every_learnt_bin_holds_far_more_records_than_its_noise(kind, mu):
+    """A log-normal column, as incomes are; the number of bins comes from the noise, and each bin holds its part."""
+    column = np.rint(np.random.default_rng(0).lognormal(8, 1.5, 40_000))
+    found = measure({"x": column}, epsilon_mu=mu, kind=kind)["x"]
+    bins = found.quantile_bins()
+    edges = found.quantile_edges(bins)
+    counts = np.histogram(column, edges)[0]
+    assert 2 < len(edges) - 1 <= bins <= 20
+    assert counts.min() > 3 * found.fine_std  # half a share has at least five of them
+    assert bins == (20 if mu == 1.0 else bins)
+
+
+def test_noise_alone_gives_no_bins_and_an_empty_stretch_draws_no_edges():
+    nothing = measure({"x": []}, epsilon_mu=0.1)["x"]
+    assert len(nothing.quantile_edges(nothing.quantile_bins())) <= 2
+    # from -1e6 to 1e6 lie a thousand cells of small numbers, all of them empty
+    column = np.repeat([-1e6, 1e6], 20_000) * np.random.default_rng(0).uniform(0.1, 1, 40_000)
+    found = measure({"x": column}, epsilon_mu=0.05, kind="number")["x"]
+    edges = found.quantile_edges(found.quantile_bins())
+    assert len(edges) > 5
+    assert (np.abs(edges) < 1e4).sum() <= 1
+    assert np.histogram(column, edges)[0].max() < 3 * len(column) / found.quantile_bins()
+
+
+def test_a_value_that_most_records_have_gets_a_bin_of_its_own(no_noise):
+    column = np.concatenate([np.zeros(90_000), np.random.default_rng(0).integers(1, 1000, 10_000)])
+    edges = measure({"x": column}, epsilon_mu=1.0)["x"].quantile_edges(20)
+    assert math.ceil(edges[1]) == 1  # zero by itself
+
+
 @settings(max_examples=150, deadline=None)
 @given(st.sampled_from(["integer", "number"]), st.data())
 def test_bounds_of_a_column_are_finite_and_in_order(kind, data):

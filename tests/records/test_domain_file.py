@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -13,6 +14,7 @@ from keshi.records.domain_file import draft
 
 HEAD = 'format = "keshi-domain-1"\n'
 AGE = '[columns.age]\ntype = "numerical"\nlower = 0\nupper = 99\n'
+MOMENT = '[columns.t]\ntype = "timestamp"\nlower = 2020-01-01\nupper = 2021-01-01\n'
 COST = '[learned]\nmu = 0.1\ndelta = 1e-6\nunit = "adding or removing one record"\nepsilon = 0.3\n'
 text = st.text(st.characters(exclude_categories=["Cs"]), max_size=8)
 columns = st.one_of(
@@ -22,8 +24,22 @@ columns = st.one_of(
         missing=st.booleans(),
     ),
     st.builds(Ordinal, st.just((1, 2, 3)), other=st.booleans()),
-    st.builds(Numerical, st.floats(-1e9, 0), st.floats(1, 1e9), missing=st.booleans()),
-    st.builds(Timestamp, st.just("2020-01-01"), st.just("2021-01-01T05:00:00"), missing=st.booleans()),
+    st.builds(
+        Numerical,
+        st.floats(-1e9, 0),
+        st.floats(1, 1e9),
+        missing=st.booleans(),
+        bins=st.sets(st.floats(0, 1, exclude_min=True, exclude_max=True)).map(
+            lambda cuts: tuple(sorted(cuts))
+        ),
+    ),
+    st.builds(
+        Timestamp,
+        st.just("2020-01-01"),
+        st.just("2021-01-01T05:00:00"),
+        missing=st.booleans(),
+        bins=st.sampled_from([(), ("2020-02-01", "2020-03-01T00:00:01")]),
+    ),
 )
 
 
@@ -65,6 +81,17 @@ def test_a_domain_comes_back_from_its_file_as_it_was(declared, missing_values, l
         (HEAD + 'missing_values = "NA"\n' + AGE, "missing_values must be a list"),
         (HEAD + AGE.replace("0", '"0"', 1), "finite number"),
         (HEAD + AGE + "missing = 1", "missing must be true or false"),
+        (HEAD + AGE + "bins = 3", "bins must be a list of cut points"),
+        (HEAD + AGE + "bins = [1, nan]", "bins must be finite numbers; got [nan]"),
+        (HEAD + AGE + 'bins = ["1"]', "bins must be finite numbers"),
+        (HEAD + AGE + "bins = [true]", "bins must be finite numbers"),
+        (HEAD + AGE + "bins = [1, 1]", "bins must ascend"),
+        (HEAD + AGE + "bins = [0, 1]", "without touching them; got [0, 1] between 0 and 99"),
+        (HEAD + AGE + "bins = [98, 99]", "without touching them"),
+        (HEAD + AGE + f"bins = {[i / 10 for i in range(1, 257)]}", "at most 255 cut points"),
+        (HEAD + MOMENT + "bins = [7]", "bins must be moments such as"),
+        (HEAD + MOMENT + "bins = [2020-02-01T00:00:00Z]", "with an offset where the bounds have one"),
+        (HEAD + MOMENT + 'bins = ["2020-03-01", "2020-02-01"]', "bins must ascend"),
         (HEAD + "learned = 3\n" + AGE, "learned must be a table"),
         (HEAD + AGE + "[learned]\nmu = 0.1", "delta and unit and epsilon not there"),
         (HEAD + AGE + COST + "mus = 1", "learned: unknown setting 'mus'"),
@@ -102,6 +129,30 @@ def test_a_byte_order_mark_and_toml_s_own_days_and_moments_are_read(tmp_path: Pa
     bounds = "lower = 2020-01-01\nupper = 2021-01-01T00:00:00"
     path.write_text(f'{HEAD}[columns.t]\ntype = "timestamp"\n{bounds}', encoding="utf-8-sig")
     assert Domain.read(path).columns["t"] == Timestamp("2020-01-01", "2021-01-01T00:00:00")
+
+
+def test_bins_are_read_from_toml_s_own_moments_and_kept_as_tuples() -> None:
+    column = Domain.loads(HEAD + MOMENT + "bins = [2020-02-01, 2020-03-01T12:00:00]").columns["t"]
+    assert isinstance(column, Timestamp)
+    assert column.bins == ("2020-02-01", "2020-03-01T12:00:00")
+    assert column.bins_seconds == (1_580_515_200.0, 1_583_064_000.0)
+    number = Domain.loads(HEAD + AGE + "bins = [18, 65.5]").columns["age"]
+    assert number == Numerical(0, 99, bins=(18, 65.5))
+    assert Numerical(0, 99, bins=[np.int64(18)]) == Numerical(0, 99, bins=(18,))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("kind", ["integer", "number", "timestamp"])
+def test_a_draft_says_how_bins_are_filled_and_is_a_domain_without_them(kind: str) -> None:
+    written = draft({"x": kind}, source="x.csv")
+    filled = "\n".join(
+        line[2:].replace("?", "0" if "lower" in line else "9") if line[2:7] in ("lower", "upper") else line
+        for line in written.splitlines()
+    )
+    assert "# bins = [" in written
+    assert "may be left out" in written
+    assert Domain.loads(filled).columns["x"].bins == ()  # type: ignore[union-attr]
+    with_bins = filled.replace("# bins = [?, ?]", "bins = [2, 3]").replace("# bins", "bins")
+    assert len(Domain.loads(with_bins).columns["x"].bins) == 2  # type: ignore[union-attr]
 
 
 def test_a_draft_filled_in_is_a_domain_whatever_the_columns_are_called() -> None:

@@ -38,13 +38,16 @@ def audit_mechanism(
         False, "--long", help=f"{LONG_TRIALS:,} trials, and {LONG_SECONDS:g} seconds for them."
     ),
     time_limit: float = typer.Option(
-        60.0, "--time-limit", help="Seconds for the trials, checks not counted; one draw at least."
+        60.0,
+        "--time-limit",
+        help="Seconds for the trials of each audit, checks not counted; one draw at least.",
     ),
     as_json: bool = typer.Option(False, "--json", help="For programs."),
 ) -> None:
     """Run a release's own code on made-up neighbouring tables, and hold it against its promise.
 
-    Your records are not read, and nothing of a budget is spent. Exit status 1 where the promise is broken.
+    Your records are not read, and nothing of a budget is spent. Exit status 1 where the promise is broken. Where
+    the domain has a table [learned], learning it is audited too, each against the claim of its own.
 
     Example: keshi audit-mechanism people.embedding
     """
@@ -61,8 +64,22 @@ def audit_mechanism(
         trials=trials,
         time_limit=time_limit,
     )
-    print(json.dumps(audit.to_dict(), indent=2) if as_json else "\n".join(audit_lines(audit)))
-    if audit.verdict == "violated":
+    learning = run_learning_audit(path, trials=trials, time_limit=time_limit)
+    if as_json:
+        found = audit.to_dict() | ({"learning": learning.to_dict()} if learning else {})
+        print(json.dumps(found, indent=2))
+    else:
+        lines = audit_lines(audit)
+        if learning is not None:
+            lines = [
+                "the release",
+                *lines,
+                "",
+                "the learning of its domain",
+                *audit_lines(learning),
+            ]
+        print("\n".join(lines))
+    if "violated" in (audit.verdict, learning.verdict if learning is not None else ""):
         raise typer.Exit(1)
 
 
@@ -120,6 +137,29 @@ def run_audit(
             delta=1e-5 if delta is None else delta,
             unit=PrivacyUnit(relation or "add-or-remove", subject, max_records),  # type: ignore[arg-type]
             **options,
+        )
+
+
+def run_learning_audit(path: Path, *, trials: int, time_limit: float) -> MechanismAudit | None:
+    """Audit the learning of the domain at `path`, of a file or of an embedding; None where it was declared."""
+    from keshi.auditing.privacy_bounds import lower_bounds
+    from keshi.cli.progress import progress_bar
+    from keshi.records.domain import Domain
+    from keshi.synthesis.learning_audit import audit_learning
+    from keshi.synthesis.learning_claim import LearningClaim
+    from keshi.synthesis.private_embedding import PrivateEmbedding
+
+    is_embedding = path.is_dir() or path.suffix.lower() != ".toml"
+    domain = PrivateEmbedding.load(path).domain if is_embedding else Domain.read(path)
+    if domain.learned is None:
+        return None
+    with progress_bar("learnings of two worlds") as advance:
+        return audit_learning(
+            LearningClaim.of(domain),
+            bound=lower_bounds,
+            trials=trials,
+            time_limit=time_limit,
+            progress=lambda done, wanted: advance(done, wanted, f"{done:,} trials"),
         )
 
 

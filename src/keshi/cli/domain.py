@@ -1,4 +1,4 @@
-"""keshi domain: draft a domain file, or learn its bounds and categories for a price."""
+"""keshi domain: draft a domain file, or learn its bounds, bins and categories for a price."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def domain(
     table: Path = typer.Argument(help="csv, parquet or Arrow file."),
     output: Path | None = typer.Option(None, "--output", "-o", help="Write here instead of to stdout."),
     epsilon: float | None = typer.Option(
-        None, "--epsilon", help="Learn bounds and categories for this much of the privacy budget."
+        None, "--epsilon", help="Learn bounds, bins and categories for this much of the privacy budget."
     ),
     delta: float | None = typer.Option(
         None, "--delta", help="With --epsilon: the delta of (epsilon, delta). [default: 1e-05]"
@@ -32,7 +32,7 @@ def domain(
         None, "--run", help="Name of the run; repeating an interrupted run's name pays nothing twice."
     ),
 ) -> None:
-    """Draft a domain file: names and types. Bounds and categories are left for you to declare.
+    """Draft a domain file: names and types. Bounds, bins and categories are left for you to declare.
 
     Reading them off the records would reveal someone; a code book, a law or common sense does not. Where there is no
     such knowledge, --epsilon learns them under differential privacy, as a part of the budget.
@@ -54,8 +54,8 @@ def domain(
         idle = [name for name, value in given.items() if value is not None]
         if idle:
             raise ValueError(
-                f"{' and '.join(idle)} without --epsilon: nothing is spent on a draft. Add --epsilon to learn bounds "
-                "and categories."
+                f"{' and '.join(idle)} without --epsilon: nothing is spent on a draft. Add --epsilon to learn bounds, "
+                "bins and categories."
             )
         text = draft(column_types(table), source=table.name)
     else:

@@ -134,7 +134,7 @@ def _refuse_unless_affordable(
         raise BudgetError(
             f"{path} was learnt under a guarantee for {learned.unit}, and this budget would be for {unit}: together "
             "they would guarantee neither. Nothing was created. Leave --relation and --subject as they were when it "
-            "was learnt, or declare bounds and categories from public knowledge."
+            "was learnt, or declare bounds, bins and categories from public knowledge."
         )
     with PrivacyLedger.in_memory(epsilon=epsilon, delta=delta) as trial:
         try:
@@ -145,7 +145,7 @@ def _refuse_unless_affordable(
             raise BudgetError(
                 f"learning {path} cost mu {learned.mu:.3g} and delta {learned.delta_at(epsilon):.3g}, which is {asks} "
                 f"delta {delta:g}: more than the whole budget of epsilon {epsilon:g}. Nothing was created. Give a "
-                "larger budget, or declare bounds and categories from public knowledge."
+                "larger budget, or declare bounds, bins and categories from public knowledge."
             ) from error
 
 

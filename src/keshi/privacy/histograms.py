@@ -30,6 +30,10 @@ REACH_DEVIATIONS = (
 )
 TRIMMED = 0.0025  # of the records at each end may be cut off with the fine cells, at most ...
 TRIM_DEVIATIONS = 2.0  # ... and that with this certainty: where noise is large nothing is cut off
+MOST_QUANTILE_BINS = 20
+BIN_DEVIATIONS = (
+    10.0  # of the noise of a fine count in the share of records that a learnt bin is meant to hold
+)
 FAR = 2.0**1022  # the outermost edge of numbers: upper - lower stays finite
 NEAR_ZERO = (
     16  # a lower bound below upper / 16 becomes 0: it widens the range by 6 % and covers all small values
@@ -137,21 +141,74 @@ class NoisyHistogram:
             below = above = 0
         return float(edges[first * parts + below]), float(edges[(last + 1) * parts - above])
 
+    def quantile_bins(self) -> int:
+        """How many bins the noise allows: from the noisy count and the scale of the noise, nothing else.
+
+        A bin of quantile_edges holds half its share of the records at least, and its count is a sum of few fine
+        counts. With BIN_DEVIATIONS standard deviations of a fine count in a share, the lightest bin still holds five.
+        """
+        total = float(self._mass().sum())
+        return max(1, min(MOST_QUANTILE_BINS, int(total / (BIN_DEVIATIONS * self.fine_std))))
+
     def quantile_edges(self, bins: int) -> NDArray[np.float64]:
-        """(at most bins + 1,) ascending edges on the ladder with roughly equal numbers of records between them."""
+        """(at most bins + 1,) ascending edges with roughly equal numbers of records between them.
+
+        From left to right, fine cells are put together until a bin has its share; a cell that holds several shares is
+        cut into equal parts first, whatever lies where within it. A bin gets half a share at least.
+        """
         found = self.bounds()
         if found is None:
             return np.empty(0)
-        parts, edges = self.ladder.parts, self.ladder.edges
-        fine = self.fine.reshape(-1, parts)
-        # shift the fine counts of each coarse cell so that they add up to its own, better, count
-        consistent = fine + (self.coarse - fine.sum(axis=1))[:, None] / parts
-        inside = (edges[:-1] >= found[0]) & (edges[1:] <= found[1])
-        mass = np.where(inside, np.maximum(consistent.ravel(), 0.0), 0.0)
-        if not mass.sum():
+        mass, edges = self._mass(), self.ladder.edges
+        least = share = float(mass.sum()) / bins
+        if not share:
             return np.array(found)
-        reached = np.searchsorted(np.cumsum(mass) / mass.sum(), np.arange(1, bins) / bins)
-        return np.unique([found[0], *edges[reached + 1], found[1]])
+        cuts, held, ahead = [found[0]], 0.0, float(mass.sum())
+        for cell in np.flatnonzero(mass):
+            low, high = edges[cell], edges[cell + 1]
+            pieces = self._pieces(low, high, float(mass[cell]) / least)
+            for piece in range(pieces):
+                part = float(mass[cell]) / pieces
+                at = float(low + (high - low) * piece / pieces)
+                # here, unless with the next piece the bin would come closer to its share
+                enough = held >= share / 2 and held + part / 2 > share
+                if enough and ahead >= share / 2 and cuts[-1] < at < found[1]:
+                    cuts.append(at)
+                    held = 0.0
+                    # light bins so far leave more to each of those that are allowed
+                    share = max(least, ahead / max(1, bins + 1 - len(cuts)))
+                held += part
+                ahead -= part
+        return np.array([*cuts, found[1]])
+
+    def _pieces(self, low: float, high: float, shares: float) -> int:
+        """Into how many equal parts a fine cell with so many shares is cut."""
+        most = max(1, int(shares))
+        if self.ladder.kind == "integer":
+            return max(1, min(most, math.ceil(high) - math.ceil(low)))
+        # the two cells of numbers around 0 are for what counts as 0
+        return 1 if self.ladder.kind == "number" and low * high == 0 else most
+
+    def _mass(self) -> NDArray[np.float64]:
+        """(cells * parts,) how many records there are, as far as noise lets it show, in the fine cells inside bounds.
+
+        What does not stand out of a coarse cell counts as nothing: of hundreds of empty cells (all octaves of small
+        numbers) about half have a positive noisy count, and together they would draw most edges to themselves.
+        """
+        found = self.bounds()
+        edges, parts = self.ladder.edges, self.ladder.parts
+        if found is None:
+            return np.zeros(len(edges) - 1)
+        usable = (edges[:-1] >= found[0]) & (edges[1:] <= found[1]) & self.ladder.possible
+        usable = usable.reshape(-1, parts)
+        stands_out = math.sqrt(2.0 * math.log(self.ladder.cells)) * self.coarse_std
+        coarse = np.where(usable.any(axis=1) & (self.coarse > stands_out), self.coarse, 0.0)
+        fine = np.where(usable, self.fine.reshape(-1, parts), 0.0)
+        # shift the fine counts of each coarse cell so that they add up to its own, better, count
+        missed = (coarse - fine.sum(axis=1)) / np.maximum(usable.sum(axis=1), 1)
+        fine = np.where(usable, np.maximum(fine + missed[:, None], 0.0), 0.0)
+        sums = fine.sum(axis=1)
+        return (fine * np.divide(coarse, sums, out=np.zeros_like(coarse), where=sums > 0)[:, None]).ravel()
 
     def _span(self) -> tuple[int, int] | None:
         """First and last coarse cell that hold records, as far as the noise lets it show."""

@@ -1,4 +1,4 @@
-"""Learn a Domain from a file under differential privacy: bounds by noisy histograms, categories by thresholds.
+"""Learn a Domain from a file under differential privacy: bounds and bins by histograms, categories by thresholds.
 
 The file is read in batches, once for everything of fixed size and, where there is text, once more for the values that
 could clear the threshold. What the columns are called and of what type they are is taken as public.
@@ -12,7 +12,6 @@ import math
 import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, cast
 
@@ -21,20 +20,18 @@ from keshi.errors import DomainError, RecordsError
 from keshi.privacy.accounting import compose, delta_slack, mu_from_epsilon, slack_share
 from keshi.privacy.domain_counts import count_candidates, count_fixed
 from keshi.privacy.histograms import (
-    Ladder,
     LadderKind,
     NoisyHistogram,
     ladder,
     measure_histograms,
-    number_bounds,
 )
+from keshi.privacy.learned_columns import columns_learnt
 from keshi.privacy.ledger import IN_MEMORY, PrivacyLedger
 from keshi.privacy.ledger_amounts import refuse_overspending
 from keshi.privacy.mechanisms import COUNT, Key, release_above_threshold, threshold, threshold_scale
 from keshi.privacy.statement import PrivacyStatement
 from keshi.privacy.unit import PrivacyUnit
-from keshi.records.column_kinds import Categorical, Column, Numerical, Timestamp
-from keshi.records.columns import OTHER
+from keshi.records.column_kinds import Column, Numerical
 from keshi.records.domain import LEARNED_EPSILON, Domain, Learned
 from keshi.records.files import column_types, zoned_columns
 from keshi.records.raw_columns import raw_batches
@@ -86,12 +83,13 @@ class LearnedDomain:
         ]
         if self.statement is not None:
             lines += [
-                "Bounds and categories were learnt from its records. What it cost:",
+                "Bounds, bins and categories were learnt from its records. What it cost:",
                 self.statement.sentence,
                 f"Run {self.run} in the ledger named below."
                 if self.domain.ledger
                 else "Paid without a ledger; `keshi ledger create` books it (see [learned]).",
                 "Bounds are points of a public grid around nearly all records, never the smallest or largest value.",
+                "Bins hold about as many records each, read off the same noisy counts; change or drop them freely.",
             ]
         if self.smallest_published is not None:
             lines.append(
@@ -127,7 +125,7 @@ def learn_domain(
     run: str | None = None,
     progress: Progress | None = None,
 ) -> LearnedDomain:
-    """Learn bounds and categories of the table in a file; epsilon and delta are for all of them together.
+    """Learn bounds, bins and categories of the table in a file; epsilon and delta are for all of them together.
 
     All numbers and moments are one Gaussian measurement, all texts another with a threshold; every column has the same
     share of mu^2. A missing value is a cell of its own everywhere: to declare that from a noisy count would refuse a
@@ -152,7 +150,7 @@ def learn_domain(
     if unit.subject is not None:
         raise ValueError(
             f"learning a domain protects single records so far, got the subject column {unit.subject!r}: a person with "
-            "many records would not be protected. Declare bounds and categories yourself (keshi domain without "
+            "many records would not be protected. Declare bounds, bins and categories yourself (keshi domain without "
             "--epsilon drafts the file)."
         )
     types = column_types(path)
@@ -196,7 +194,7 @@ def learn_domain(
     if texts:
         measured.append(f"categories of {_columns(texts)}")
         scale = threshold_scale(touched=len(texts), unit=unit, mu=mu_lists)
-        smallest = max(3, scale // (3 * COUNT))  # 6 % of the threshold; spares the noise of rare names
+        smallest = smallest_candidate(scale)
         published = release_above_threshold(
             count_candidates(batches, texts, fixed, smallest),
             touched=len(texts),
@@ -217,7 +215,7 @@ def learn_domain(
             )
             / COUNT
         )
-    columns, unclear = _columns_learnt(types, zoned_columns(path), histograms, counts)
+    columns, unclear = columns_learnt(types, zoned_columns(path), histograms, counts)
     ignored = tuple(name for name in types if name not in columns)
     if not columns:
         raise DomainError(
@@ -255,6 +253,11 @@ def learn_domain(
         Path(path).name,
         run,
     )
+
+
+def smallest_candidate(scale: int) -> int:
+    """A text that fewer records hold gets no noise: 6 % of the threshold, so that rare names cost none."""
+    return max(3, scale // (3 * COUNT))
 
 
 def _columns(names: Any) -> str:
@@ -302,41 +305,3 @@ def _cost(ledger: PrivacyLedger, run: str, epsilon: float, unit: PrivacyUnit) ->
         ledger="" if ledger.id == IN_MEMORY else ledger.id,
         run=run,
     )
-
-
-def _columns_learnt(
-    types: Mapping[str, str],
-    zoned: set[str],
-    histograms: Mapping[str, NoisyHistogram],
-    counts: Mapping[Key, float],
-) -> tuple[dict[str, Column], tuple[str, ...]]:
-    """The columns, without texts of which no value was published, and the names of those with placeholder bounds."""
-    columns: dict[str, Column] = {}
-    unclear = []
-    for name, kind in types.items():
-        if kind == "boolean":
-            columns[name] = Categorical((False, True), missing=True)
-        elif kind == "text":
-            # a frequent value called OTHER falls into the cell of that name
-            values = tuple(v for column, v in counts if column == name and v not in (None, OTHER))
-            if values:
-                columns[name] = Categorical(values, missing=True, other=True)
-        else:
-            found = histograms[name].bounds()
-            if found is None:
-                unclear.append(name)
-            columns[name] = _bounded(kind, found, histograms[name].ladder, zoned=name in zoned)
-    return columns, tuple(unclear)
-
-
-def _bounded(kind: str, found: tuple[float, float] | None, steps: Ladder, *, zoned: bool) -> Column:
-    if kind == "timestamp":
-        lower, upper = (_moment(edge, zoned=zoned) for edge in found or (steps.edges[0], steps.edges[-1]))
-        return Timestamp(lower, upper, missing=True)
-    lower_number, upper_number = number_bounds(found or (0.0, 1.0), integer=kind == "integer")
-    return Numerical(lower_number, upper_number, integer=kind == "integer", missing=True)
-
-
-def _moment(seconds: float, *, zoned: bool) -> str:
-    moment = datetime(1970, 1, 1, tzinfo=UTC if zoned else None) + timedelta(seconds=float(seconds))
-    return moment.isoformat()

@@ -53,6 +53,8 @@ class Numerical:
         integer: Whether the values are whole numbers.
         missing: Whether a missing value is a cell of its own.
         dtype: pandas dtype of the column that comes back; None chooses int64, Int64 or float64.
+        bins: Public cut points between the bounds, ascending, for counts of this column; a bin includes its lower
+            edge. Empty where whoever counts may choose.
     """
 
     lower: float
@@ -60,21 +62,37 @@ class Numerical:
     integer: bool = False
     missing: bool = False
     dtype: str | None = None
+    bins: tuple[float, ...] = ()
+
+    def __post_init__(self) -> None:
+        _plain_bins(self)
 
 
 @dataclass(frozen=True)
 class Timestamp:
-    """A column of points in time between public bounds (ISO 8601; both with or both without an offset)."""
+    """A column of points in time between public bounds (ISO 8601; both with or both without an offset).
+
+    `bins` are cut points between the bounds, as in Numerical, written like them.
+    """
 
     lower: str
     upper: str
     missing: bool = False
     dtype: str | None = None
+    bins: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        _plain_bins(self)
 
     @property
     def bounds_seconds(self) -> tuple[float, float]:
         """Lower and upper bound in seconds since 1970 (local wall time where no offset is given)."""
         return _seconds(self.lower), _seconds(self.upper)
+
+    @property
+    def bins_seconds(self) -> tuple[float, ...]:
+        """The cut points in seconds since 1970, as in `bounds_seconds`."""
+        return tuple(_seconds(moment) for moment in self.bins)
 
     @property
     def zoned(self) -> bool:
@@ -83,6 +101,13 @@ class Timestamp:
 
 
 Column = Categorical | Numerical | Timestamp
+
+
+def _plain_bins(column: Numerical | Timestamp) -> None:
+    """A list, or numpy's numbers, become a tuple of Python's."""
+    if isinstance(column.bins, list | tuple):
+        plain = tuple(cut.item() if hasattr(cut, "item") else cut for cut in column.bins)
+        object.__setattr__(column, "bins", plain)
 
 
 def _seconds(moment: str) -> float:

@@ -1,6 +1,6 @@
 """Domain: what is publicly known of a table before anyone looks at its records.
 
-Names, types, bounds and categories stand here because they are public, or were paid for; nothing in this module
+Names, types, bounds, bins and categories stand here because they are public, or were paid for; nothing in this module
 ever reads a record. Imports neither privacy nor networks.
 """
 
@@ -37,7 +37,7 @@ class Slot:
 
 @dataclass(frozen=True)
 class Learned:
-    """What learning the bounds and categories cost; every release that rests on them owes it too.
+    """What learning the bounds, bins and categories cost; every release that rests on them owes it too.
 
     Attributes:
         mu: Under Gaussian DP, of all measurements of the learning together.
@@ -76,7 +76,7 @@ class Domain:
         ignore: Columns that may stand in the file and are left out (identifiers, say).
         missing_values: Texts that mean "missing" in a text file, beside the empty one.
         ledger: Identifier of the privacy ledger of this data set; None where it has none.
-        learned: What learning the bounds and categories cost; None where they were declared.
+        learned: What learning the bounds, bins and categories cost; None where they were declared.
     """
 
     columns: Mapping[str, Column]

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import math
 from collections import Counter
+from collections.abc import Callable
 from datetime import datetime
+from itertools import pairwise
 from typing import Any
 
 from keshi.records.column_kinds import Categorical, Column, Numerical, Timestamp, category_key
 from keshi.records.domain import Learned
+
+MOST_BINS = 255  # cut points: whoever counts bins pays noise for each of them, and a bin fits a byte
 
 
 def column_problems(name: str, column: Column) -> list[str]:
@@ -34,7 +38,60 @@ def column_problems(name: str, column: Column) -> list[str]:
             )
         elif not math.isfinite(float(upper) - float(lower)):
             found.append(f"column {name!r}: the bounds are too far apart for 64-bit numbers; narrow them.")
+        else:
+            found += _bin_problems(name, column)
     return problems + found
+
+
+def _bin_problems(name: str, column: Numerical | Timestamp) -> list[str]:
+    """What is wrong with the cut points of a column whose bounds are in order."""
+    if not isinstance(column.bins, tuple):
+        return [
+            f"column {name!r}: bins must be a list of cut points between the bounds, got {column.bins!r}."
+        ]
+    if len(column.bins) > MOST_BINS:
+        return [
+            f"column {name!r}: at most {MOST_BINS} cut points are allowed in bins, got {len(column.bins)}."
+        ]
+    usable: Callable[[Any], bool]
+    if isinstance(column, Timestamp):
+        zoned, wanted = (
+            column.zoned,
+            "moments such as 2020-01-31T12:00:00, with an offset where the bounds have one",
+        )
+
+        def usable(cut: Any) -> bool:
+            return _zoned(cut) is zoned
+
+    else:
+        usable, wanted = _is_finite, "finite numbers"
+    strange = [cut for cut in column.bins if not usable(cut)]
+    if strange:
+        return [f"column {name!r}: bins must be {wanted}; got {strange[:3]!r}."]
+    lower, upper = column.bounds_seconds if isinstance(column, Timestamp) else (column.lower, column.upper)
+    cuts = column.bins_seconds if isinstance(column, Timestamp) else column.bins
+    if not all(low < high for low, high in pairwise((lower, *cuts, upper))):
+        return [
+            f"column {name!r}: bins must ascend, and lie between the bounds without touching them; got "
+            f"{list(column.bins[:5])}{' ...' if len(column.bins) > 5 else ''} between {column.lower} and "
+            f"{column.upper}."
+        ]
+    return []
+
+
+def _is_finite(number: Any) -> bool:
+    try:
+        return not isinstance(number, bool) and isinstance(number, int | float) and math.isfinite(number)
+    except OverflowError:  # a whole number beyond the largest float
+        return False
+
+
+def _zoned(moment: Any) -> bool | None:
+    """Whether a moment has an offset from UTC; None where it is no moment."""
+    try:
+        return datetime.fromisoformat(moment).tzinfo is not None
+    except (ValueError, TypeError):
+        return None
 
 
 def learned_problems(learned: Any) -> list[str]:
@@ -105,11 +162,7 @@ def _moment_problems(name: str, column: Timestamp) -> list[str]:
 def _bound_problems(name: str, column: Numerical) -> list[str]:
     for key in ("lower", "upper"):
         bound = getattr(column, key)
-        try:
-            usable = not isinstance(bound, bool) and isinstance(bound, int | float) and math.isfinite(bound)
-        except OverflowError:  # a whole number beyond the largest float
-            usable = False
-        if not usable:
+        if not _is_finite(bound):
             return [f"column {name!r}: {key} must be a finite number, got {bound!r}."]
     if column.integer is True and column.lower < column.upper:
         if math.ceil(column.lower) > math.floor(column.upper):

@@ -143,7 +143,7 @@ def _type_name(column: Column) -> str:
 def _column_table(column: Column) -> dict[str, Any]:
     table: dict[str, Any] = {"type": _type_name(column)}
     for key, value in vars(column).items():
-        if value is None or value is False:
+        if value is None or value is False or (key == "bins" and not value):
             continue
         table[key] = list(value) if isinstance(value, tuple) else value
     return table
@@ -174,6 +174,8 @@ def _parse_column(name: str, table: Any) -> tuple[Column | None, list[str]]:
         for key in ("lower", "upper"):
             if isinstance(fields[key], date):  # TOML has moments and days of its own
                 fields[key] = fields[key].isoformat()
+        if isinstance(fields.get("bins"), list):
+            fields["bins"] = [cut.isoformat() if isinstance(cut, date) else cut for cut in fields["bins"]]
     return _TYPES[kind](**fields), []
 
 
@@ -199,6 +201,13 @@ def parse_learned(table: Any) -> tuple[Learned | None, list[str]]:
     return (None, problems) if problems else (learned, [])
 
 
+_NUMBER_BINS = (
+    "# bins = [?, ?]                 # cut points where a law or a code book has classes; may be left out"
+)
+_MOMENT_BINS = (
+    '# bins = ["2010-01-01T00:00:00", "2020-01-01T00:00:00"]   # public cut points; may be left out'
+)
+
 # What the owner is told to fill in, by the type of column that a file suggests.
 _DRAFTS = {
     "text": (
@@ -211,19 +220,26 @@ _DRAFTS = {
         'type = "numerical"            # or "categorical" with categories = [1, 2, 3] where it is a code',
         "# lower = ?                     # the smallest value that is possible, from public knowledge",
         "# upper = ?",
+        _NUMBER_BINS,
         "integer = true",
     ),
     "number": (
         'type = "numerical"',
         "# lower = ?                     # the smallest value that is possible, from public knowledge",
         "# upper = ?",
+        _NUMBER_BINS,
     ),
-    "timestamp": ('type = "timestamp"', '# lower = "2000-01-01T00:00:00"', '# upper = "2030-01-01T00:00:00"'),
+    "timestamp": (
+        'type = "timestamp"',
+        '# lower = "2000-01-01T00:00:00"',
+        '# upper = "2030-01-01T00:00:00"',
+        _MOMENT_BINS,
+    ),
 }
 
 
 def draft(types: Mapping[str, str], *, source: str) -> str:
-    """A domain file to fill in: names and types only, because bounds and categories would reveal records.
+    """A domain file to fill in: names and types only, because bounds, bins and categories would reveal records.
 
     Args:
         types: Column name -> "text", "integer", "number", "boolean" or "timestamp".

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 NOT_PROTECTED = (
     "Facts about the population: what holds for everyone can be learnt without any one person.",
     "Timing and memory of the computer that made this, and a curator who looks at the records.",
-    "What is declared public in domain.toml: names, types, bounds and categories.",
+    "What is declared public in domain.toml: names, types, bounds, bins and categories.",
 )
 
 

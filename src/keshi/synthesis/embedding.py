@@ -314,7 +314,7 @@ def _statement(
     """
     gaussian_delta = delta * (1.0 - slack_share(epsilon))
     slack = delta - gaussian_delta
-    known = "column names, types, bounds and categories as declared in domain.toml"
+    known = "column names, types, bounds, bins and categories as declared in domain.toml"
     learned = domain.learned
     if learned is not None:
         mu = compose([mu, learned.mu])
@@ -322,7 +322,9 @@ def _statement(
         slack = slack * delta_slack(1.0, whole) / delta_slack(1.0, epsilon) + learned.delta_at(whole)
         epsilon, delta = whole, gaussian_delta + slack
         measurements = ("learned domain", *measurements)
-        known = "column names and types; the bounds and categories were learnt, which this statement counts"
+        known = (
+            "column names and types; the bounds, bins and categories were learnt, which this statement counts"
+        )
     return PrivacyStatement(
         epsilon=epsilon,
         delta=delta,

@@ -20,7 +20,7 @@ class PaperPreset:
     Deviations:
 
     - the length-scale is measured under DP (5 % of mu^2): the released code reads it off ten raw records;
-    - bounds and categories come from the Domain, never from the records;
+    - bounds, bins and categories come from the Domain, never from the records;
     - noise is drawn on the integers, from operating-system entropy: float noise, or a seed, gives records away;
     - class counts are projected onto the simplex: dividing by counts near 0 amplifies noise;
     - published records are hard: soft one-hot rows are no records;
