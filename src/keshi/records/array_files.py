@@ -184,7 +184,13 @@ def _opened(path: Path, name: str, stream: IO[bytes]) -> _Member:
 
 def _npz_batches(path: Path, domain: Domain, rows: int) -> Iterator[pd.DataFrame]:
     with _members(path) as found:
-        members = {name: member for name, member in found.items() if name not in domain.ignore}
+        counts = [member.shape[0] for name, member in found.items() if name in domain.columns and member.shape]
+        # What is ignored may be no column at all; where it is one, it may say whose record it is.
+        members = {
+            name: member
+            for name, member in found.items()
+            if name not in domain.ignore or member.shape in [(count,) for count in counts]
+        }
         for name, member in members.items():
             if not member.shape:
                 raise RecordsError(
