@@ -74,7 +74,7 @@ def decode_arrays(column: ArrayColumn, scaled: NDArray[Any]) -> pd.Series:
     """(n, entries) values in [-1, 1] back to a column of arrays of the declared shape, within the bounds."""
     lower, upper = array_bounds(column)
     share = (np.clip(np.asarray(scaled, dtype=np.float64), -1.0, 1.0) + 1.0) / 2.0
-    numbers = lower + share.reshape(-1, *column.shape) * (upper - lower)
+    numbers = np.clip(lower + share.reshape(-1, *column.shape) * (upper - lower), lower, upper)
     dtype = array_dtype(column)
     if dtype.kind in "iu":
         numbers = np.clip(np.rint(numbers), np.ceil(lower), np.floor(upper))

@@ -78,8 +78,10 @@ def idx_batches(images: Path, labels: Path | None, *, rows: int) -> Iterator[pd.
 @contextmanager
 def _opened(path: Path) -> Iterator[tuple[IO[bytes], tuple[int, ...], np.dtype[Any]]]:
     """The stream behind the header, shape and dtype."""
-    try:
-        with path.open("rb") as raw:
+    if not path.is_file():
+        raise RecordsError(f"{path}: there is no such file.")
+    with path.open("rb") as raw:
+        with _readable(path):
             packed = raw.read(2) == b"\x1f\x8b"
             raw.seek(0)
             stream: Any = gzip.GzipFile(fileobj=raw) if packed else raw
@@ -92,9 +94,14 @@ def _opened(path: Path) -> Iterator[tuple[IO[bytes], tuple[int, ...], np.dtype[A
             shape = tuple(int(size) for size in np.frombuffer(sizes, ">u4"))
             if math.prod(shape[1:]) > 2**24:
                 raise RecordsError(f"{path}: its header says records of shape {shape[1:]}, which no image has.")
-            yield stream, shape, np.dtype(_DTYPES[head[2]])
-    except FileNotFoundError as error:
-        raise RecordsError(f"{path}: there is no such file.") from error
+        yield stream, shape, np.dtype(_DTYPES[head[2]])
+
+
+@contextmanager
+def _readable(path: Path) -> Iterator[None]:
+    """Turn a reader's errors into one that names the file."""
+    try:
+        yield
     except (OSError, EOFError, zlib.error) as error:
         raise RecordsError(
             f"{path}: the file is damaged or incomplete ({type(error).__name__})."
@@ -107,10 +114,13 @@ def _batches(
     size = math.prod(shape[1:]) * dtype.itemsize
     for start in range(0, max(shape[0], 1), rows):
         here = min(rows, shape[0] - start)
-        data = stream.read(here * size)
+        with _readable(path):
+            data = stream.read(here * size)
         if len(data) < here * size:
             raise RecordsError(f"{path}: the file ends before the {shape[0]:,} records that its header says.")
         array = np.frombuffer(data, dtype).reshape(here, *shape[1:])
         yield array.astype(dtype.newbyteorder("="))
-    if stream.read(1):
+    with _readable(path):
+        more = stream.read(1)
+    if more:
         raise RecordsError(f"{path}: the file goes on after the {shape[0]:,} records that its header says.")

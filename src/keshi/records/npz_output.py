@@ -75,7 +75,7 @@ def _assemble(columns: dict[str, _Scratch], path: Path) -> None:
                 column.stream.seek(0)
                 for _ in column.lengths:
                     batch = np.load(column.stream, allow_pickle=False)
-                    member.write(np.ascontiguousarray(batch, dtype=column.dtype).data)
+                    member.write(batch.astype(column.dtype).tobytes())
 
 
 def _plain(series: pd.Series) -> NDArray[Any]:
