@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -27,14 +28,14 @@ from keshi.synthesis.private_embedding import PrivateEmbedding
 
 if TYPE_CHECKING:
     from keshi.privacy.ledger import PrivacyLedger
-    from keshi.synthesis.generators import TableGenerator
+    from keshi.synthesis.generators import RecordGenerator
     from keshi.synthesis.reconstruction import LearningPoint
     from keshi.synthesis.reconstruction import Progress as TrainProgress
 
 SAMPLE_ROWS = 65_536  # records generated at a time: memory does not grow with their number
 BATCH_VALUES = 2**24  # numbers in a batch of encoded records, 128 MiB: neither does it grow with their width
-# Entries of an encoded record, and classes. The generator's layers grow with the square: 4,096 are 2.7 GB of training.
-WIDEST = 4_096
+ARRAY_WORKSPACE = 8  # numbers between the layers of a convolutional generator for each one of the record, or a few more
+MOST_CLASSES = 4_096
 
 
 class Generator:
@@ -49,7 +50,7 @@ class Generator:
 
     def __init__(
         self,
-        network: TableGenerator,
+        network: RecordGenerator,
         domain: Domain,
         statement: PrivacyStatement,
         class_weights: np.ndarray,
@@ -79,6 +80,7 @@ class Generator:
         randomness = torch.Generator().manual_seed(seed)
         weights = torch.tensor(self.class_weights, dtype=torch.float64)
         most = _batch_rows(self.domain, SAMPLE_ROWS)
+        most = max(1, most // ARRAY_WORKSPACE) if self.domain.array_columns else most
         for start in range(0, n, most):
             rows = min(most, n - start)
             classes = torch.multinomial(weights, rows, replacement=True, generator=randomness)
@@ -116,7 +118,7 @@ class Generator:
         """
         import torch
 
-        from keshi.synthesis.generators import TableGenerator
+        from keshi.synthesis.generators import generator_for
         from keshi.synthesis.reconstruction import LearningPoint
 
         artifact = store.load(path, kind="generator")
@@ -126,7 +128,10 @@ class Generator:
             tensors = store.tensors_from_bytes(
                 artifact.files["weights.safetensors"], source="weights.safetensors"
             )
-            network = TableGenerator(domain.slots, **settings["network"])
+            check_width(domain)  # whatever the file says, before anything of that size is made
+            network = generator_for(domain, latent=settings["network"]["latent"])
+            if network.n_classes != settings["network"]["n_classes"]:
+                raise ValueError("the network's classes are not those of the domain")
             network.load_state_dict({name: torch.from_numpy(tensor) for name, tensor in tensors.items()})
             weights = np.array(settings["class_weights"], dtype=np.float64)
             if weights.shape != (domain.n_classes,):
@@ -169,7 +174,7 @@ def train(
         positive_integer("threads", threads)
     preset = preset or PRESETS[one_of("preset", embedding.preset, tuple(PRESETS))]
     network, curve = train_generator(
-        embedding, preset.schedule, seed=seed, threads=threads, progress=progress
+        embedding, preset.schedule_for(embedding.domain), seed=seed, threads=threads, progress=progress
     )
     return Generator(
         network,
@@ -314,7 +319,7 @@ def embed_table(
 ) -> PrivateEmbedding:
     """Embed a table in memory or in a file. The first pass checks it against the domain before anything is spent."""
     seed_in_range(seed)
-    _check_width(domain)
+    check_width(domain)
     rows = _batch_rows(domain, BATCH_ROWS)
     if isinstance(table, str | Path):
         source, batches = str(table), read_batches(table, domain, rows=rows)
@@ -348,16 +353,36 @@ def _batch_rows(domain: Domain, most: int) -> int:
     return max(1, min(most, BATCH_VALUES // domain.width))
 
 
-def _check_width(domain: Domain) -> None:
+def check_width(domain: Domain) -> None:
+    """Raise where the generator of the domain's records would be too large to train, or has nothing to generate.
+
+    Raises:
+        DomainError: naming the column that takes most.
+    """
+    from keshi.synthesis.generators import TableGenerator, generator_type
+
     if not domain.slots:
         raise DomainError(f"{domain.source}: there is no column beside the label; nothing to synthesize.")
-    if domain.width > WIDEST or domain.n_classes > WIDEST:
-        cells = {
-            name: column.cells for name, column in domain.columns.items() if isinstance(column, Categorical)
-        }
-        name = max(cells, key=lambda name: cells[name])
+    kind = generator_type(domain)
+    if domain.width <= kind.widest and domain.n_classes <= MOST_CLASSES:
+        return
+    cells = {
+        name: column.cells for name, column in domain.columns.items() if isinstance(column, Categorical)
+    }
+    entries = {name: math.prod(column.shape) for name, column in domain.array_columns.items()}
+    told = (
+        f"{domain.source}: a record would take {domain.width:,} numbers and {domain.n_classes:,} classes, and at most "
+        f"{kind.widest:,} and {MOST_CLASSES:,} can be trained on; "
+    )
+    if entries and domain.n_classes <= MOST_CLASSES:
+        name = max(entries, key=lambda name: entries[name])
+        told += f"column {name!r} alone takes {entries[name]:,}. Declare smaller arrays in {table_name(name)}"
+        beside = kind is TableGenerator and entries[name] > kind.widest
         raise DomainError(
-            f"{domain.source}: a record would take {domain.width:,} numbers and {domain.n_classes:,} classes, and at "
-            f"most {WIDEST:,} of either can be trained on; column {name!r} alone has {cells[name]:,} categories. "
-            f"List fewer, coarser ones in {table_name(name)} and set other = true, or put the column under ignore."
+            told + (", or put all other columns but the label under ignore." if beside else ".")
         )
+    name = max(cells, key=lambda name: cells[name])
+    raise DomainError(
+        f"{told}column {name!r} alone has {cells[name]:,} categories. List fewer, coarser ones in {table_name(name)} "
+        "and set other = true, or put the column under ignore."
+    )
