@@ -20,12 +20,9 @@ from keshi.records.column_kinds import (
 )
 from keshi.records.domain import Learned
 
-<<<<<<< HEAD
 MOST_BINS = 255  # cut points: whoever counts bins pays noise for each of them, and a bin fits a byte
-=======
 LONGEST_SIDE = 2**20  # of an image or a window: sizes stay far below what an integer or an address can hold
 _FLOAT32 = 3e38  # the largest magnitude of a value that comes back as float32
->>>>>>> arrays
 
 
 def column_problems(name: str, column: Column) -> list[str]:
