@@ -51,7 +51,7 @@ def synthesize(
         "--holdout",
         help="Real records that were kept aside, for the report's train-on-synthetic figures.",
     ),
-    preset: str = PRESET,
+    preset: str | None = PRESET,
     relation: str = RELATION,
     subject: str | None = SUBJECT,
     max_records: int | None = MAX_RECORDS,
@@ -68,14 +68,14 @@ def synthesize(
 
     Example: keshi synthesize people.csv --domain people.toml --epsilon 1 -o run/
     """
-    from keshi._validate import one_of, positive_integer
+    from keshi._validate import positive_integer
     from keshi.artifacts.atomic import leftovers, mark_run, remove_leftovers
     from keshi.artifacts.store import json_to_bytes, write_atomically
     from keshi.cli.array_report import array_report
     from keshi.privacy.unit import PrivacyUnit
     from keshi.records.domain import Domain
     from keshi.records.files import column_types, write_table
-    from keshi.synthesis.presets import PRESETS
+    from keshi.synthesis.presets import preset_for
     from keshi.synthesis.private_embedding import PrivateEmbedding
 
     started, cpu = time.perf_counter(), time.process_time()
@@ -87,6 +87,7 @@ def synthesize(
     release, private = output / "release", output / "private"
     left_by_killed_runs = [path for folder in (output, release, private) for path in leftovers(folder)]
     known = Domain.read(domain)
+    chosen = preset_for(known, preset)
     if (release / "embedding").exists() != resume:
         raise ValueError(
             f"{release} holds no embedding to resume; leave --resume out."
@@ -103,10 +104,10 @@ def synthesize(
         if embedding.domain != known:
             raise ValueError(f"{release / 'embedding'} was made under another domain than {domain}.")
         wanted = PrivacyUnit(relation, subject, max_records)  # type: ignore[arg-type]
-        if embedding.unit != wanted or embedding.preset != preset:
+        if embedding.unit != wanted or embedding.preset != chosen.name:
             raise ValueError(
                 f"{release / 'embedding'} was made with preset {embedding.preset} for {embedding.unit.describe()}, and "
-                f"{preset} for {wanted.describe()} is asked for; give the same options, or choose another folder."
+                f"{chosen.name} for {wanted.describe()} is asked for; give the same options, or choose another folder."
             )
         promised = (embedding.statement.epsilon, embedding.statement.delta)
         if known.learned is None and promised != (epsilon, delta):
@@ -121,7 +122,7 @@ def synthesize(
             embedding = embed_file(
                 table,
                 known,
-                PRESETS[one_of("preset", preset, tuple(PRESETS))],
+                chosen,
                 epsilon=epsilon,
                 delta=delta,
                 relation=relation,

@@ -225,13 +225,6 @@ def _array_problems(name: str, column: ArrayColumn) -> list[str]:
     return list(dict.fromkeys(problems))
 
 
-def _is_finite(value: Any) -> bool:
-    try:
-        return not isinstance(value, bool) and isinstance(value, int | float) and math.isfinite(value)
-    except OverflowError:  # a whole number beyond the largest float
-        return False
-
-
 def _of_channels(column: ArrayColumn, key: str) -> tuple[float, ...]:
     bounds = getattr(column, key)
     return bounds if isinstance(bounds, tuple) else (bounds,) * column.channels

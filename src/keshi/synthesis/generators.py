@@ -7,9 +7,11 @@ else the paper's network for tables. All have one form, `RecordGenerator`, so th
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import ClassVar
+from typing import Any, ClassVar
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -46,6 +48,21 @@ class RecordGenerator(nn.Module):
             (n, width), differentiable.
         """
         raise NotImplementedError
+
+    def draw(self, classes: Tensor, width: int, *, randomness: torch.Generator) -> NDArray[np.float64]:
+        """(n, width) hard encoded records of the classes asked for."""
+        noise = torch.randn(len(classes), self.latent, generator=randomness)
+        with torch.inference_mode():
+            hard = draw_records(self(noise, classes), self.slots, randomness=randomness)
+        return hard.numpy()
+
+    def settings(self) -> dict[str, Any]:
+        """What beside the tensors makes the generator again, as JSON."""
+        return {"kind": "network", "n_classes": self.n_classes, "latent": self.latent}
+
+    def tensors(self) -> dict[str, NDArray[Any]]:
+        """All weights."""
+        return {name: tensor.numpy() for name, tensor in self.state_dict().items()}
 
     def _input(self, noise: Tensor, classes: Tensor) -> Tensor:
         """z ++ onehot(class)."""
@@ -179,7 +196,9 @@ class WindowGenerator(RecordGenerator):
         series = self.body(self._input(noise, classes)).view(-1, 32, self.quarter)
         series = self.coarse(_twice(series, "linear")).relu()
         series = self.fine(_twice(series, "linear")).tanh()
-        return series[:, :, : self.window.length].transpose(1, 2).flatten(1)  # channels last, as in the records
+        return (
+            series[:, :, : self.window.length].transpose(1, 2).flatten(1)
+        )  # channels last, as in the records
 
 
 def _dense(size: int, features: int) -> nn.Sequential:

@@ -19,9 +19,10 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from keshi.records.domain import Domain
 from keshi.records.encoded import EncodedBatch
 from keshi.synthesis.features import AMPLITUDE, Features
-from keshi.synthesis.partitions import CLASS, Partition
+from keshi.synthesis.partitions import Partition
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,10 +66,9 @@ class MarginalFeatures(Features):
     def norm(self) -> float:
         return math.sqrt(sum(weight**2 for weight in self.weights))
 
-    @property
-    def last_entry(self) -> int:
-        """One past the last entry of the encoded vector that any partition looks at."""
-        return max((p.start + (p.categories or 1 + p.missing) for p in self.partitions if p.start != CLASS), default=0)
+    def fits(self, domain: Domain) -> bool:
+        """Whether every partition is one of a column of the domain."""
+        return all(partition.fits(domain) for partition in self.partitions)
 
     def sums(self, batch: EncodedBatch, weights: NDArray[np.float64]) -> NDArray[np.int64]:
         fine: dict[tuple[Any, ...], NDArray[np.intp]] = {}
@@ -81,8 +81,8 @@ class MarginalFeatures(Features):
         parts = []
         for marginal, shape, weight in zip(self.marginals, self.shapes, self.weights, strict=True):
             cell = cells[marginal[0]]
-            for partition, length in zip(marginal[1:], shape[1:], strict=True):
-                cell = cell * length + cells[partition]
+            for other, length in zip(marginal[1:], shape[1:], strict=True):
+                cell = cell * length + cells[other]
             # Sums of whole numbers below 2^53: exact, also in the float64 that weights make of them.
             counts = np.bincount(cell, weights=own, minlength=math.prod(shape))
             parts.append(counts.astype(np.int64) * weight)

@@ -25,7 +25,7 @@ from keshi.privacy.ledger import PrivacyLedger
 from keshi.privacy.unit import PrivacyUnit
 from keshi.records.domain import Domain
 from keshi.synthesis.claims import Claim, declared_scales, released
-from keshi.synthesis.embedding import Preset
+from keshi.synthesis.embedding import Planner
 from keshi.synthesis.neighbours import neighbouring_tables
 from keshi.synthesis.noise_checks import Check, NoiseTally
 from keshi.synthesis.private_embedding import PrivateEmbedding
@@ -133,7 +133,7 @@ def audit_embedding(embedding: PrivateEmbedding, *, bound: BoundFunction, **opti
 
 def audit_mechanism(
     domain: Domain,
-    preset: Preset,
+    preset: Planner,
     *,
     epsilon: float,
     delta: float,

@@ -1,7 +1,7 @@
 """Partition: how one column is divided into cells, seen from the encoded vector of a record. Public, or paid for.
 
 Cells of a category are its values; cells of a number are intervals of the public grid. A partition divides a column
-first finely and then joins fine cells into coarser ones, so that one column can be looked at in several resolutions.
+finely first and then joins fine cells into coarser ones, so that one column can be looked at in several resolutions.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from keshi.records.column_kinds import Column, Numerical
+from keshi.records.column_kinds import Column, Numerical, Timestamp
 from keshi.records.domain import Domain
 from keshi.records.encoded import FEATURE_BITS, EncodedBatch
 
@@ -43,18 +43,22 @@ class Partition:
 
     def __post_init__(self) -> None:
         for key in ("edges", "joined"):
-            object.__setattr__(self, key, tuple(int(value) for value in getattr(self, key)))
-        numbered = sorted(set(self.joined)) == list(range(max(self.joined, default=-1) + 1))
-        if len(self.joined) != self.fine_cells or not self.joined or not numbered:
+            object.__setattr__(self, key, tuple(np.asarray(getattr(self, key), dtype=np.int64).tolist()))
+        if len(self.joined) != self.fine_cells or set(self.joined) != set(range(len(set(self.joined)))):
             raise ValueError("a partition joins each of its fine cells into one of the cells 0, 1, 2, ...")
-        if self.edges and (
-            self.edges[0] != -GRID or self.edges[-1] != GRID or (np.diff(self.edges) <= 0).any()
+        if not self.categories and not (
+            self.edges[0] == -GRID and self.edges[-1] == GRID and (np.diff(self.edges) > 0).all()
         ):
             raise ValueError("the edges of a partition ascend from -1 to 1.")
 
     @property
+    def intervals(self) -> int:
+        """Fine cells that are intervals; 0 for categories."""
+        return max(0, len(self.edges) - 1)
+
+    @property
     def fine_cells(self) -> int:
-        return self.categories or len(self.edges) - 1 + self.missing
+        return self.categories or self.intervals + self.missing
 
     @cached_property
     def cells(self) -> int:
@@ -74,18 +78,29 @@ class Partition:
         inner = np.array(self.edges[1:-1]) / GRID
         cells = np.searchsorted(inner, batch.vectors[:, self.start], side="right")
         if self.missing:
-            cells[batch.vectors[:, self.start + 1] > 0.5] = len(self.edges) - 1
+            cells[batch.vectors[:, self.start + 1] > 0.5] = self.intervals
         return cells
 
     def joining(self, joined: Sequence[int] | NDArray[Any]) -> Partition:
-        """The same fine cells, joined in another way."""
+        """The same fine cells, joined in another way; a missing value stays a cell of its own where not told of."""
+        if len(joined) < self.fine_cells:
+            joined = np.append(joined, np.max(joined) + 1)
         return Partition(self.start, self.categories, self.edges, self.missing, tuple(joined))
 
-    def finest(self) -> Partition:
-        """The same fine cells, each by itself."""
-        return self.joining(range(self.fine_cells))
+    def fits(self, domain: Domain) -> bool:
+        """Whether it is a partition of a column of the domain."""
+        if self.start == CLASS:
+            return self.categories == domain.n_classes
+        for slot in domain.slots:
+            if slot.start == self.start:
+                if slot.kind == "categorical":
+                    return self.categories == slot.stop - slot.start
+                missing = getattr(domain.columns[slot.column], "missing", False)
+                return slot.kind == "numerical" and not self.categories and self.missing == missing
+        return False
 
     def settings(self) -> list[Any]:
+        """Public settings, as JSON; `Partition(*settings)` is equal."""
         return [self.start, self.categories, list(self.edges), self.missing, list(self.joined)]
 
 
@@ -97,17 +112,17 @@ def class_partition(domain: Domain) -> Partition:
 def column_partitions(domain: Domain, *, most_cells: int) -> dict[str, Partition]:
     """The finest public partition of every column but the label.
 
-    Numbers are divided into at most `most_cells` intervals of equal width (whole numbers: of equally many values; the
-    cuts lie half-way between them), and where the domain declares bins, at these too.
+    Numbers are divided into at most `most_cells` intervals of equal width (whole numbers: of equally many values, cut
+    half-way between them), and also where the domain declares bins.
     """
     partitions = {}
     for slot in domain.slots:
+        column = domain.columns[slot.column]
         if slot.kind == "categorical":
             size = slot.stop - slot.start
             partitions[slot.column] = Partition(slot.start, size, (), False, tuple(range(size)))
-        elif slot.kind == "numerical":
-            column = domain.columns[slot.column]
-            edges = equal_width_edges(column, most_cells)
+        elif slot.kind == "numerical" and isinstance(column, Numerical | Timestamp):
+            edges = tuple(sorted({*equal_width_edges(column, most_cells), *declared_cuts(column)}))
             fine = len(edges) - 1 + column.missing
             partitions[slot.column] = Partition(slot.start, 0, edges, column.missing, tuple(range(fine)))
     return partitions
@@ -116,20 +131,44 @@ def column_partitions(domain: Domain, *, most_cells: int) -> dict[str, Partition
 def equal_width_edges(column: Column, most_cells: int) -> tuple[int, ...]:
     """Edges in grid steps of at most `most_cells` intervals of equal width."""
     values = whole_values(column)
-    if values is None or values > GRID:
-        return tuple(np.rint(np.linspace(-GRID, GRID, most_cells + 1)).astype(np.int64))
+    if values is None:
+        return tuple(np.rint(np.linspace(-GRID, GRID, most_cells + 1)).astype(np.int64).tolist())
     each = -(-values // most_cells)  # values in an interval, rounded up
-    first = np.arange(each, values, each)  # first value of every interval but the first
-    return (-GRID, *cuts_before(first, values), GRID)
+    return (-GRID, *cuts_before(np.arange(each, values, each), values), GRID)
 
 
 def cuts_before(first: NDArray[np.int64], values: int) -> tuple[int, ...]:
     """Where to cut so that the whole number `first` (0 is the lower bound, of `values` in all) begins an interval."""
-    return tuple(np.rint(((first - 0.5) / (values - 1) * 2 - 1) * GRID).astype(np.int64))
+    return tuple(np.rint(((first - 0.5) / (values - 1) * 2 - 1) * GRID).astype(np.int64).tolist())
+
+
+def whole_between(low: int, high: int, values: int) -> NDArray[np.int64]:
+    """The whole numbers (0 is the lower bound) that lie in an interval of the grid; it includes its lower edge."""
+    first, last = ((edge / GRID + 1) / 2 * (values - 1) for edge in (low, high))
+    return np.arange(int(np.ceil(first)), min(int(np.ceil(last)), values))
 
 
 def whole_values(column: Column) -> int | None:
-    """How many whole numbers a column can hold; None where it is not one of whole numbers."""
+    """How many whole numbers a column can hold; None where it holds others, or more than the grid tells apart."""
     if isinstance(column, Numerical) and column.integer:
-        return int(column.upper) - int(column.lower) + 1
+        values = int(column.upper) - int(column.lower) + 1
+        return values if values <= GRID else None
     return None
+
+
+def declared_cuts(column: Column) -> tuple[int, ...]:
+    """The bins that a domain declares for a column, in grid steps."""
+    if isinstance(column, Timestamp):
+        (lower, upper), bins = column.bounds_seconds, column.bins_seconds
+    elif isinstance(column, Numerical):
+        lower, upper, bins = float(column.lower), float(column.upper), column.bins
+    else:
+        return ()
+    values = whole_values(column)
+    if values is not None:
+        first = np.unique(np.ceil(np.array(bins, dtype=np.float64) - lower)).astype(np.int64)
+        return cuts_before(first[(first > 0) & (first < values)], values)
+    steps = np.rint(((np.array(bins, dtype=np.float64) - lower) / (upper - lower) * 2 - 1) * GRID).astype(
+        np.int64
+    )
+    return tuple(np.unique(steps[np.abs(steps) < GRID]).tolist())
