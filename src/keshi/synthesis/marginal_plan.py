@@ -35,6 +35,8 @@ from keshi.synthesis.partitions import (
 )
 from keshi.synthesis.private_embedding import Measurement, project_to_simplex
 
+NEIGHBOURS = 4  # leaves to each side that a leaf is compared with, and ...
+PEAK = 3.0  # ... how many times as much as their median it holds where it may be a single value
 MOST_COORDINATES = 400_000  # of one measurement: their noise takes 8 seconds
 
 
@@ -184,7 +186,8 @@ def _fine_partition(counts: ColumnCounts, column: Column, target: float, resolut
     cuts = set(edges[np.flatnonzero(np.diff(joined_neighbours(held, target))) + 1].tolist())
     cuts.update(declared_cuts(column))
     values = whole_values(column)
-    for leaf in np.flatnonzero(held >= 2 * target):
+    enough = resolution.fine_noise * counts.noise_std
+    for leaf in np.flatnonzero((held >= 2 * target) | (stands_out(held) & (held >= enough))):
         low, high = known.edges[leaf], known.edges[leaf + 1]
         cuts |= {low, high, *_zoomed(low, high, values, resolution.zoom)}
     inner = sorted(cuts - {known.edges[0], known.edges[-1]})
@@ -192,6 +195,13 @@ def _fine_partition(counts: ColumnCounts, column: Column, target: float, resolut
     return Partition(
         known.start, 0, (known.edges[0], *inner, known.edges[-1]), known.missing, tuple(range(fine))
     )
+
+
+def stands_out(held: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """(leaves,) whether a leaf holds several times as much as those around it: it may hold a popular value."""
+    padded = np.pad(held, NEIGHBOURS)
+    around = np.lib.stride_tricks.sliding_window_view(padded, 2 * NEIGHBOURS + 1)
+    return held > PEAK * (np.median(around, axis=1) + 1e-9)
 
 
 def _zoomed(low: int, high: int, values: int | None, parts: int) -> tuple[int, ...]:

@@ -26,6 +26,7 @@ from keshi.synthesis.partitions import CLASS, GRID, Partition
 from keshi.synthesis.private_embedding import PrivateEmbedding, project_to_simplex
 from keshi.synthesis.reconstruction import LearningPoint, Progress
 
+MOST_NODES = 4.0  # of the first look's tree that make up an interval of many leaves, about
 POPULAR = 0.8  # a part of a leaf that holds so much of it is taken for a single value
 LARGEST_STEP = 4e9  # components x cells^2: a step of more would take seconds; then there are fewer components
 
@@ -43,7 +44,7 @@ class MixtureSchedule:
     """
 
     components: int = 2_000
-    steps: int = 150
+    steps: int = 300
     learning_rate: float = 0.1
     spread: float = 0.5
     stop_at: float = 1.0
@@ -183,7 +184,9 @@ class _Layout:
                 known = partitions.get(partition.start, partition)
                 if partition.cells <= known.cells:  # of two resolutions the one that pairs are measured in
                     partitions[partition.start] = known if partition.start == CLASS else partition
-        self.partitions = partitions
+        self.partitions = partitions = dict(
+            sorted(partitions.items())
+        )  # the label, then as in the encoded vector
         sizes = [partition.cells for partition in partitions.values()]
         self.first_cell = dict(zip(partitions, np.cumsum([0, *sizes[:-1]]).tolist(), strict=True))
         self.size = sum(sizes)
@@ -282,11 +285,14 @@ class _Layout:
             if others or partition == self.partitions[partition.start]:
                 continue
             column = self.columns[partition.start]
-            known = np.concatenate([column.in_intervals(partition.edges), column.missing])
-            leaves = np.diff(np.searchsorted(column.partition.edges, partition.edges))
-            leaves = np.append(leaves, np.ones(len(column.missing)))
-            variance = column.noise_std**2 * np.clip(leaves, 1, 4)  # the tree sums many leaves in few cells
             own = noise_std**2
+            known = np.concatenate([column.in_intervals(partition.edges), column.missing])
+            leaves = np.diff(np.searchsorted(column.partition.edges, partition.edges)).astype(np.float64)
+            at_leaf = np.isin(partition.edges, column.partition.edges)
+            leaves[~(at_leaf[:-1] & at_leaf[1:])] = np.inf  # how a leaf is divided the first look cannot say
+            leaves = np.append(leaves, np.ones(len(column.missing)))
+            variance = column.noise_std**2 * np.where(leaves > MOST_NODES, MOST_NODES, leaves)
+            variance[np.isinf(leaves)] = 1e6 * own
             best = (known * own + table * variance) / (own + variance)
             found[partition.start] = (
                 partition,
@@ -327,7 +333,7 @@ def popular_values(
     rate of 0.05), and the shortest number in the interval is the one that people write.
     """
     single = np.full(len(counts), np.nan)
-    if not isinstance(column, Numerical) or column.integer:
+    if not isinstance(column, Numerical):
         return single
     edges = np.array(fine.edges)
     leaf = np.searchsorted(leaves.edges, edges[:-1], side="right") - 1
@@ -337,6 +343,8 @@ def popular_values(
     lower, upper = float(column.lower), float(column.upper)
     for cell in np.flatnonzero(popular):
         low, high = ((edge / GRID + 1) / 2 * (upper - lower) + lower for edge in edges[cell : cell + 2])
+        if column.integer:
+            low, high = np.ceil(low), np.ceil(high) - 1  # the upper edge belongs to the next interval
         single[cell] = (shortest_number(low, high) - lower) / (upper - lower) * 2 - 1
     return np.clip(single, -1.0, 1.0)
 
@@ -345,6 +353,8 @@ def shortest_number(low: float, high: float) -> float:
     """The number with the fewest decimal places in [low, high]; of several, the one nearest to the middle."""
     if low <= 0.0 <= high:
         return 0.0
+    if low >= high:
+        return float(low)
     middle = (low + high) / 2
     for places in range(-int(np.floor(np.log10(max(abs(low), abs(high))))), 18):
         rounded = round(middle, places)

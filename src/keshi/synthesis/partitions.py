@@ -143,9 +143,9 @@ def cuts_before(first: NDArray[np.int64], values: int) -> tuple[int, ...]:
 
 
 def whole_between(low: int, high: int, values: int) -> NDArray[np.int64]:
-    """The whole numbers (0 is the lower bound) that lie in an interval of the grid; it includes its lower edge."""
-    first, last = ((edge / GRID + 1) / 2 * (values - 1) for edge in (low, high))
-    return np.arange(int(np.ceil(first)), min(int(np.ceil(last)), values))
+    """The whole numbers (0 is the lower bound) in an interval of the grid: it includes its lower edge, the last both."""
+    first, end = (int(np.ceil((edge / GRID + 1) / 2 * (values - 1))) for edge in (low, high))
+    return np.arange(first, values if high == GRID else end)
 
 
 def whole_values(column: Column) -> int | None:
