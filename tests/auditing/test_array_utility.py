@@ -48,7 +48,9 @@ def test_the_same_seed_gives_the_same_scores_and_leaves_the_global_generator_alo
     import torch
 
     before = torch.get_rng_state()
-    first, second = (train_and_test(*images(60, 0), *images(50, 1), classifiers=(CNN,), epochs=1) for _ in range(2))
+    first, second = (
+        train_and_test(*images(60, 0), *images(50, 1), classifiers=(CNN,), epochs=1) for _ in range(2)
+    )
     assert first == second
     assert torch.equal(before, torch.get_rng_state())
 

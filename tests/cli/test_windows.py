@@ -16,7 +16,10 @@ def write_recordings(path, lengths=(40, 25)):
 
 def test_windows_are_written_time_first_with_label_subject_and_trial(tmp_path, capsys) -> None:
     write_recordings(tmp_path / "r.csv")
-    app(["windows", str(tmp_path / "r.csv"), "--window", "10", "-o", str(tmp_path / "w.npz")], standalone_mode=False)
+    app(
+        ["windows", str(tmp_path / "r.csv"), "--window", "10", "-o", str(tmp_path / "w.npz")],
+        standalone_mode=False,
+    )
     assert "11 windows of 10 samples x 2 channels" in capsys.readouterr().out
     with np.load(tmp_path / "w.npz", allow_pickle=False) as found:
         assert found["x"].shape == (11, 10, 2)
@@ -39,7 +42,10 @@ def test_windows_are_written_time_first_with_label_subject_and_trial(tmp_path, c
 def test_what_cannot_be_cut_is_refused_and_nothing_is_written(tmp_path, options, said) -> None:
     write_recordings(tmp_path / "r.csv")
     with pytest.raises(ValueError, match=said):
-        app(["windows", str(tmp_path / "r.csv"), *options, "-o", str(tmp_path / "w.npz")], standalone_mode=False)
+        app(
+            ["windows", str(tmp_path / "r.csv"), *options, "-o", str(tmp_path / "w.npz")],
+            standalone_mode=False,
+        )
     assert [path.name for path in tmp_path.iterdir()] == ["r.csv"]
 
 

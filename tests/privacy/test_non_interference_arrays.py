@@ -15,7 +15,9 @@ from keshi.synthesis.features import AMPLITUDE, WEIGHT
 LABEL = Categorical(("no", "yes", "rare"))
 DOMAINS = {
     "images": Domain({"x": Image(5, 6), "y": LABEL}, label="y", ignore=("who",)),
-    "windows": Domain({"x": Window(8, 2, (-1, -50), (1, 50), rate=10.0), "y": LABEL}, label="y", ignore=("who",)),
+    "windows": Domain(
+        {"x": Window(8, 2, (-1, -50), (1, 50), rate=10.0), "y": LABEL}, label="y", ignore=("who",)
+    ),
 }
 RECORDS = 60
 BOTH = pytest.mark.parametrize("kind", list(DOMAINS))
@@ -36,8 +38,14 @@ def with_extreme(kind, place):
     """One record replaced (or, at the end, added): entries far outside, of a class and a person that no other has."""
     table = records(kind)
     wild = np.where(np.arange(table["x"][0].size).reshape(table["x"][0].shape) % 2, 3e38, -3e38)
-    new = {"x": wild[None].astype(np.float32), "y": np.array(["rare"]), "who": np.array(["somebody else entirely"])}
-    return {name: np.concatenate([array[:place], new[name], array[place + 1 :]]) for name, array in table.items()}
+    new = {
+        "x": wild[None].astype(np.float32),
+        "y": np.array(["rare"]),
+        "who": np.array(["somebody else entirely"]),
+    }
+    return {
+        name: np.concatenate([array[:place], new[name], array[place + 1 :]]) for name, array in table.items()
+    }
 
 
 def synthesize(folder, table, kind, capsys, *options):
@@ -48,7 +56,16 @@ def synthesize(folder, table, kind, capsys, *options):
     start = os.getcwd()
     os.chdir(folder)  # the same relative paths in every world
     try:
-        arguments = ["synthesize", "records.npz", "--domain", "records.toml", "--epsilon", "1", "--output", "run"]
+        arguments = [
+            "synthesize",
+            "records.npz",
+            "--domain",
+            "records.toml",
+            "--epsilon",
+            "1",
+            "--output",
+            "run",
+        ]
         app([*arguments, "--run", "one", "--steps", "2", "--threads", "1", *options], standalone_mode=False)
     finally:
         os.chdir(start)

@@ -61,7 +61,9 @@ def test_an_npz_file_is_read_in_batches_as_it_was_saved(tmp_path, save) -> None:
 
 
 def test_numbers_of_other_byte_orders_texts_and_missing_texts_are_read(tmp_path) -> None:
-    domain = Domain({"w": Window(3, 2, -9, 9), "c": Categorical(("a", "b"), missing=True)}, missing_values=("?",))
+    domain = Domain(
+        {"w": Window(3, 2, -9, 9), "c": Categorical(("a", "b"), missing=True)}, missing_values=("?",)
+    )
     w = np.random.default_rng(0).uniform(-9, 9, (4, 3, 2)).astype(">f4")
     np.savez(tmp_path / "a.npz", w=w, c=np.array(["a", "", "?", "b"]))
     batch = TableEncoder(domain).encode(whole(tmp_path / "a.npz", domain))
@@ -116,7 +118,9 @@ def test_a_planted_pickle_in_an_npz_file_is_never_run(tmp_path) -> None:
 
 
 def broken_npz(tmp_path, change):
-    np.savez_compressed(tmp_path / "good.npz", image=np.random.default_rng(0).integers(0, 255, X.shape, np.uint8), label=Y)
+    np.savez_compressed(
+        tmp_path / "good.npz", image=np.random.default_rng(0).integers(0, 255, X.shape, np.uint8), label=Y
+    )
     data = bytearray((tmp_path / "good.npz").read_bytes())
     (tmp_path / "a.npz").write_bytes(change(data))
     return tmp_path / "a.npz"
@@ -131,7 +135,8 @@ def flipped(data):
 
 
 @pytest.mark.parametrize(
-    "change", [lambda data: data[: len(data) // 2], lambda data: b"PK" + bytes(80), lambda data: b"x", flipped]
+    "change",
+    [lambda data: data[: len(data) // 2], lambda data: b"PK" + bytes(80), lambda data: b"x", flipped],
 )
 def test_a_damaged_npz_file_is_refused_before_the_last_record_counts(tmp_path, change) -> None:
     with pytest.raises(RecordsError, match=r"a\.npz: .*(damaged|ends|goes on|no array)"):
@@ -214,15 +219,26 @@ def test_pictures_in_colour_have_three_channels(tmp_path) -> None:
     assert np.array_equal(np.stack(whole(tmp_path, domain)["image"]), colours)
 
 
-
 @pytest.mark.parametrize(
     ("spoil", "said"),
     [
-        (lambda f: write_pictures(f, [np.zeros((9, 4), np.uint8)], ["z"]), r"0\.png: the picture is of shape \(9, 4\)"),
-        (lambda f: write_pictures(f, [np.zeros((3, 4, 3), np.uint8)], ["z"]), r"0\.png: .* shape \(3, 4, 3\)"),
-        (lambda f: write_pictures(f, [np.zeros((3, 4), bool)], ["z"]), r"0\.png: a picture of mode 1 is not read"),
+        (
+            lambda f: write_pictures(f, [np.zeros((9, 4), np.uint8)], ["z"]),
+            r"0\.png: the picture is of shape \(9, 4\)",
+        ),
+        (
+            lambda f: write_pictures(f, [np.zeros((3, 4, 3), np.uint8)], ["z"]),
+            r"0\.png: .* shape \(3, 4, 3\)",
+        ),
+        (
+            lambda f: write_pictures(f, [np.zeros((3, 4), bool)], ["z"]),
+            r"0\.png: a picture of mode 1 is not read",
+        ),
         (lambda f: (f / "2" / "x.png").write_bytes(b"no picture"), r"x\.png: this is not the picture"),
-        (lambda f: (f / "2" / "x.png").write_bytes((f / "2" / "2.png").read_bytes()[:50]), r"x\.png: .*damaged"),
+        (
+            lambda f: (f / "2" / "x.png").write_bytes((f / "2" / "2.png").read_bytes()[:50]),
+            r"x\.png: .*damaged",
+        ),
         (lambda f: (f / "2" / "x.txt").write_text("a note"), r"x\.txt: expected pictures"),
         (lambda f: (f / "x.txt").write_text("a note"), r"x\.txt: expected only folders"),
     ],
@@ -245,7 +261,9 @@ def test_a_draft_gives_shapes_and_leaves_what_only_the_owner_knows(tmp_path) -> 
     assert "length = 5" in text
     assert text.count("# lower = ?") == 2
     filled = text.replace("# lower = ?", "lower = -1 #").replace("# upper = ?", "upper = 1 #")
-    filled = filled.replace("# categories = [0, 1, 2]", "categories = [0, 1, 2]").replace("# label = \"...\"", 'label = "label"')
+    filled = filled.replace("# categories = [0, 1, 2]", "categories = [0, 1, 2]").replace(
+        '# label = "..."', 'label = "label"'
+    )
     domain = Domain.loads(filled)
     assert domain.columns["w"] == Window(5, 2, -1, 1)
     assert domain.columns["image"] == Image(3, 4)

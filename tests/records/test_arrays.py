@@ -46,9 +46,7 @@ def test_arrays_stand_in_the_vector_entry_by_entry_beside_other_columns() -> Non
     assert math.isclose(DOMAIN.largest_norm, math.sqrt(35))
     rows = table()
     vectors = TableEncoder(DOMAIN).encode(rows).vectors
-    slow = [
-        [value / 255 * 2 - 1 for value in rows["a"][row].ravel().tolist()] for row in range(len(rows))
-    ]
+    slow = [[value / 255 * 2 - 1 for value in rows["a"][row].ravel().tolist()] for row in range(len(rows))]
     np.testing.assert_allclose(vectors[:, :12], slow, atol=2**-20)
     np.testing.assert_allclose(vectors[:, 13], [w[0, 0] / 16 for w in rows["w"]], atol=2**-20)
     np.testing.assert_allclose(vectors[:, 14], [w[0, 1] / 2000 for w in rows["w"]], atol=2**-20)
@@ -98,7 +96,9 @@ def test_the_axis_of_a_single_channel_may_be_there_or_not() -> None:
     with_axis = TableEncoder(image).encode(pd.DataFrame({"a": column(np.ones((2, 2, 1)))}))
     without = TableEncoder(image).encode(pd.DataFrame({"a": column(np.ones((2, 2)))}))
     assert np.array_equal(with_axis.vectors, without.vectors)
-    assert TableEncoder(window).encode(pd.DataFrame({"w": column(np.ones(3), np.ones((3, 1)))})).vectors.shape == (2, 3)
+    assert TableEncoder(window).encode(
+        pd.DataFrame({"w": column(np.ones(3), np.ones((3, 1)))})
+    ).vectors.shape == (2, 3)
 
 
 @pytest.mark.parametrize(

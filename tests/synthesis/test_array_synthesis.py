@@ -102,7 +102,9 @@ def test_the_same_statement_and_ledger_line_as_for_a_table(domain):
 
 def test_arrays_in_memory_can_be_fitted():
     x = np.zeros((20, 5, 6, 3), dtype=np.uint8)
-    synthesizer = PearlSynthesizer(domain=IMAGES, preset=QUICK).fit({"image": x, "y": np.array(["a", "b"] * 10)})
+    synthesizer = PearlSynthesizer(domain=IMAGES, preset=QUICK).fit(
+        {"image": x, "y": np.array(["a", "b"] * 10)}
+    )
     assert len(synthesizer.sample(3)) == 3
 
 
@@ -124,7 +126,8 @@ def test_the_image_network_is_the_paper_s_on_28_by_28():
 
 
 @pytest.mark.parametrize(
-    "column", [Image(1, 1), Image(28, 28), Image(5, 9, 3), Image(64, 64, 3), Window(1, 1, 0, 1), Window(30, 6, -1, 1)]
+    "column",
+    [Image(1, 1), Image(28, 28), Image(5, 9, 3), Image(64, 64, 3), Window(1, 1, 0, 1), Window(30, 6, -1, 1)],
 )
 def test_soft_records_have_the_width_of_the_domain_and_stay_in_range(column):
     domain = Domain({"x": column, "y": Categorical((0, 1))}, label="y")
@@ -156,7 +159,12 @@ def test_the_network_s_channels_come_last_as_in_the_records():
 def test_the_paper_s_numbers_are_chosen_by_the_domain():
     paper, table = PRESETS["paper"], Domain({"a": Numerical(0, 1)})
     of_images, of_tables = paper.schedule_for(IMAGES), paper.schedule_for(table)
-    assert (of_images.steps, of_images.batch, of_images.critic_every, of_images.learning_rate) == (3_000, 100, 5, 0.01)
+    assert (of_images.steps, of_images.batch, of_images.critic_every, of_images.learning_rate) == (
+        3_000,
+        100,
+        5,
+        0.01,
+    )
     assert (of_tables.steps, of_tables.batch, of_tables.critic_every) == (8_000, None, 10)
     assert with_steps(paper, 7).schedule_for(IMAGES).steps == 7
     assert with_steps(paper, 7).schedule_for(IMAGES).batch == 100
@@ -168,8 +176,14 @@ def test_the_paper_s_numbers_are_chosen_by_the_domain():
     ("domain", "said"),
     [
         (Domain({"image": Image(200, 200)}), "column 'image' alone takes 40,000. Declare smaller arrays"),
-        (Domain({"image": Image(64, 64, 3), "age": Numerical(0, 1)}), "put all other columns but the label under ignore"),
-        (Domain({"image": Image(2, 2), "y": Categorical(tuple(range(5_000)))}, label="y"), "5,000 categories"),
+        (
+            Domain({"image": Image(64, 64, 3), "age": Numerical(0, 1)}),
+            "put all other columns but the label under ignore",
+        ),
+        (
+            Domain({"image": Image(2, 2), "y": Categorical(tuple(range(5_000)))}, label="y"),
+            "5,000 categories",
+        ),
     ],
 )
 def test_what_is_too_large_for_its_generator_is_refused_before_anything_is_read(domain, said):
@@ -231,7 +245,9 @@ def test_adding_a_subject_with_any_number_of_arrays_stays_within_the_sensitivity
 
 
 def test_one_subject_with_many_windows_counts_once():
-    table = pd.concat([records(WINDOWS, 300).assign(who="hoarder"), records(WINDOWS, 50).assign(who=range(50))])
+    table = pd.concat(
+        [records(WINDOWS, 300).assign(who="hoarder"), records(WINDOWS, 50).assign(who=range(50))]
+    )
     unit = PrivacyUnit("add-or-remove", "who")
     embedding = embed_table(table, WINDOWS, QUICK, epsilon=10.0, delta=1e-5, unit=unit)
     assert embedding.count == pytest.approx(51, abs=40)  # as records it would be 350
@@ -253,7 +269,9 @@ def test_extreme_arrays_reach_every_bound_and_follow_the_domain(domain):
         assert np.abs(base[:, own]).max() < 1
         assert (extremes[0, own] == -1).all()
         assert (extremes[1, own] == 1).all()
-        assert np.linalg.norm(extremes[:, own], axis=1).max() == pytest.approx(np.sqrt(slot.stop - slot.start))
+        assert np.linalg.norm(extremes[:, own], axis=1).max() == pytest.approx(
+            np.sqrt(slot.stop - slot.start)
+        )
     refusing = Domain(domain.columns, label=domain.label, outside="refuse")
     TableEncoder(refusing).encode(neighbouring_tables(refusing, rows=5, extremes=8).with_all())
 

@@ -70,7 +70,9 @@ def train_and_test(
     same_length(train=train, train_labels=train_labels)
     same_length(test=test, test_labels=test_labels)
     if not len(train) or not len(test) or train.shape[1:] != test.shape[1:]:
-        raise RecordsError(f"expected arrays of one shape to train and test on, got {train.shape} and {test.shape}.")
+        raise RecordsError(
+            f"expected arrays of one shape to train and test on, got {train.shape} and {test.shape}."
+        )
     names = np.array([str(label) for label in train_labels])
     wanted = np.array([str(label) for label in test_labels])
     x, x_test = _scaled(train, test)
@@ -82,13 +84,17 @@ def train_and_test(
             image = train.ndim == 4 or train.dtype.kind in "iu"
             guess, rows = _cnn(x, names, x_test, image=image, epochs=epochs, seed=seed), len(names)
         else:
-            guess, rows = _of_sklearn(name, x.reshape(len(x), -1), names, x_test.reshape(len(x_test), -1), seed=seed)
+            guess, rows = _of_sklearn(
+                name, x.reshape(len(x), -1), names, x_test.reshape(len(x_test), -1), seed=seed
+            )
         f1 = f1_score(wanted, guess, average="macro", labels=np.unique(wanted), zero_division=0.0)
         found.append(ArrayUtility(name, float(accuracy_score(wanted, guess)), float(f1), rows))
     return found
 
 
-def _scaled(train: NDArray[np.generic], test: NDArray[np.generic]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+def _scaled(
+    train: NDArray[np.generic], test: NDArray[np.generic]
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Both with the mean and standard deviation of the training arrays taken out: of each channel, if there are any."""
     x, x_test = train.astype(np.float32), test.astype(np.float32)
     axes = tuple(range(train.ndim - 1)) if train.ndim == 4 or train.dtype.kind == "f" else None

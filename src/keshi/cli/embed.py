@@ -14,7 +14,9 @@ if TYPE_CHECKING:
     from keshi.synthesis.presets import PaperPreset
     from keshi.synthesis.private_embedding import PrivateEmbedding
 
-RECORDS = "csv, parquet, Arrow or npz file, idx images, or a folder of pictures by class: the sensitive records."
+RECORDS = (
+    "csv, parquet, Arrow or npz file, idx images, or a folder of pictures by class: the sensitive records."
+)
 DOMAIN = typer.Option(..., "--domain", help="Domain file: what is publicly known of the table.")
 EPSILON = typer.Option(..., "--epsilon", help="Privacy budget to spend.")
 DELTA = typer.Option(1e-5, "--delta", help="The delta of (epsilon, delta).")

@@ -56,7 +56,9 @@ def windows(
         cut = segment(found, window=window, stride=step, too_short="skip" if skip_short else "refuse")
     table = pd.DataFrame(
         {
-            "x": as_column(cut.x.transpose(0, 2, 1)),  # (length, channels) a window: time first, as in a Window
+            "x": as_column(
+                cut.x.transpose(0, 2, 1)
+            ),  # (length, channels) a window: time first, as in a Window
             "label": cut.label,
             "subject": cut.subject,
             "trial": cut.trial,
@@ -64,5 +66,7 @@ def windows(
     )
     write_table([table], output)
     print(f"wrote {output} ({len(cut):,} windows of {cut.length} samples x {cut.channels} channels)")
-    note("They are the recordings, and as sensitive. Declare what is public of them before anything is released.")
+    note(
+        "They are the recordings, and as sensitive. Declare what is public of them before anything is released."
+    )
     note(f"Next: keshi domain {output} -o windows.toml   (subject and trial: under ignore)")

@@ -62,8 +62,8 @@ def array_types(path: Path) -> tuple[dict[str, str], dict[str, ArrayType]]:
     if path.is_dir() and idx_pair(path) is None:
         if not has_pictures(path):
             raise RecordsError(
-                f"{path}: this is a folder, and it holds neither a table nor idx files nor one folder of pictures for each "
-                "class; give a file."
+                f"{path}: this is a folder, and it holds neither a table nor idx files nor one folder of pictures for "
+                "each class; give a file."
             )
         return {IMAGE: "array", LABEL: "text"}, {IMAGE: picture_types(path)}
     if not path.name.lower().endswith(".npz"):
@@ -79,7 +79,9 @@ def array_types(path: Path) -> tuple[dict[str, str], dict[str, ArrayType]]:
                 arrays[name] = (member.shape[1:], str(member.dtype.newbyteorder("=")))
             else:
                 kind = member.dtype.kind
-                types[name] = {"U": "text", "b": "boolean", "f": "number", "M": "timestamp"}.get(kind, "integer")
+                types[name] = {"U": "text", "b": "boolean", "f": "number", "M": "timestamp"}.get(
+                    kind, "integer"
+                )
         if arrays:  # beside images or windows, whole numbers are most often the class
             types = {name: "code" if kind == "integer" else kind for name, kind in types.items()}
         return types, arrays
@@ -95,7 +97,9 @@ def mapping_table(arrays: Mapping[str, Any]) -> pd.DataFrame:
     for name, values in arrays.items():
         array = np.asarray(values)
         if array.ndim == 0:
-            raise RecordsError(f"array {name!r} has no axis of records; give one value or array for each record.")
+            raise RecordsError(
+                f"array {name!r} has no axis of records; give one value or array for each record."
+            )
         columns[str(name)] = as_column(array)
     _check_lengths("the arrays", {name: len(column) for name, column in columns.items()})
     return pd.DataFrame(columns)
@@ -178,13 +182,17 @@ def _opened(path: Path, name: str, stream: IO[bytes]) -> _Member:
             "numpy.ascontiguousarray of it."
         )
     if int(np.prod(shape[1:], dtype=np.float64)) * dtype.itemsize > _LARGEST_RECORD:
-        raise RecordsError(f"{path}: a record of array {name!r} would take more than {_LARGEST_RECORD:,} bytes.")
+        raise RecordsError(
+            f"{path}: a record of array {name!r} would take more than {_LARGEST_RECORD:,} bytes."
+        )
     return _Member(name, shape, dtype, stream)
 
 
 def _npz_batches(path: Path, domain: Domain, rows: int) -> Iterator[pd.DataFrame]:
     with _members(path) as found:
-        counts = [member.shape[0] for name, member in found.items() if name in domain.columns and member.shape]
+        counts = [
+            member.shape[0] for name, member in found.items() if name in domain.columns and member.shape
+        ]
         # What is ignored may be no column at all; where it is one, it may say whose record it is.
         members = {
             name: member
@@ -216,7 +224,9 @@ def _npz_batches(path: Path, domain: Domain, rows: int) -> Iterator[pd.DataFrame
         for name, member in members.items():
             # The checksum of an array is compared where it ends.
             if member.stream.read(1) and (len(member.shape) == 1 or name in domain.columns):
-                raise RecordsError(f"{path}: array {name!r} goes on after the {count:,} records of its header.")
+                raise RecordsError(
+                    f"{path}: array {name!r} goes on after the {count:,} records of its header."
+                )
 
 
 def _column(member: _Member, rows: int, *, declared: bool, empty: Sequence[str]) -> pd.Series:
@@ -232,7 +242,8 @@ def _column(member: _Member, rows: int, *, declared: bool, empty: Sequence[str])
 
 def _fits(shape: tuple[int, ...], column: ArrayColumn) -> bool:
     return tuple(shape) == column.shape or (
-        column.channels == 1 and tuple(side for side in shape if side != 1) == tuple(s for s in column.shape if s != 1)
+        column.channels == 1
+        and tuple(side for side in shape if side != 1) == tuple(s for s in column.shape if s != 1)
     )
 
 
@@ -247,7 +258,15 @@ def _readable(path: Path) -> Iterator[None]:
     """Turn a reader's errors into one that names the file; what they quote of the file stays out."""
     try:
         yield
-    except (zipfile.BadZipFile, zlib.error, EOFError, OSError, ValueError, RuntimeError, NotImplementedError) as error:
+    except (
+        zipfile.BadZipFile,
+        zlib.error,
+        EOFError,
+        OSError,
+        ValueError,
+        RuntimeError,
+        NotImplementedError,
+    ) as error:
         if isinstance(error, RecordsError):
             raise
         why = re.sub(r"[^ -~]", "?", type(error).__name__)

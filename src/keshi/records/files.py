@@ -88,7 +88,8 @@ def read_batches(path: str | Path, domain: Domain, *, rows: int = BATCH_ROWS) ->
 def column_types(path: str | Path) -> dict[str, str]:
     """Names and types of the columns of a file: "text", "integer", "number", "boolean" or "timestamp".
 
-    Beside images and windows, which are "array", whole numbers are a "code". Types are guessed from the first rows of a text file; they are the owner's declaration, not a private release.
+    Beside images and windows, which are "array", whole numbers are a "code". Types are guessed from the
+    first rows of a text file; they are the owner's declaration, not a private release.
     """
     import pyarrow as pa
 
@@ -187,7 +188,9 @@ def write_table(
             if neutralise_formulas:
                 table, found = _neutralised(table)
                 changed += found
-            if not name.endswith(_NPZ) and any(stacked(table[column].iloc[:1]) is not None for column in table):
+            if not name.endswith(_NPZ) and any(
+                stacked(table[column].iloc[:1]) is not None for column in table
+            ):
                 raise RecordsError(f"{path}: images and windows are written as .npz; give such a name.")
             yield table
 
@@ -213,7 +216,9 @@ def check_table_output(path: Path, domain: Domain | None = None) -> None:
         RecordsError: if the ending is none of ours, or there is no folder to write in.
     """
     if not path.name.lower().endswith((".csv", ".csv.gz", *_PARQUET, _NPZ)):
-        raise RecordsError(f"{path}: a table is written as .csv, .csv.gz, .parquet or .npz; give such a name.")
+        raise RecordsError(
+            f"{path}: a table is written as .csv, .csv.gz, .parquet or .npz; give such a name."
+        )
     if domain is not None and domain.array_columns and not path.name.lower().endswith(_NPZ):
         raise RecordsError(f"{path}: images and windows are written as .npz; give such a name.")
     if path.is_dir():
@@ -274,7 +279,9 @@ def _check_file(path: Path) -> None:
         raise RecordsError(f"{path}: there is no such file.")
     if not holds_arrays(path) and not path.name.lower().endswith(_CSV + _PARQUET + _ARROW):
         endings = ", ".join((*_CSV, *_PARQUET, *_ARROW, _NPZ))
-        raise RecordsError(f"{path}: expected a table in {endings}, idx files or a folder of pictures by class.")
+        raise RecordsError(
+            f"{path}: expected a table in {endings}, idx files or a folder of pictures by class."
+        )
     if path.stat().st_size == 0:
         raise RecordsError(f"{path}: the file is empty; expected a header line and records.")
 

@@ -38,14 +38,18 @@ def idx_pair(path: Path) -> tuple[Path, Path | None] | None:
             )
         path = images[0]
     if "labels" in path.name:
-        raise RecordsError(f"{path}: these are labels; give the file of images, and they are found beside it.")
+        raise RecordsError(
+            f"{path}: these are labels; give the file of images, and they are found beside it."
+        )
     name = path.name.replace("images", "labels").replace("idx3", "idx1")
     stem = name.removesuffix(".gz")
     beside = (path.with_name(one) for one in (name, stem, f"{stem}.gz"))
     return path, next((one for one in beside if one != path and one.is_file()), None)
 
 
-def idx_types(images: Path, labels: Path | None) -> tuple[dict[str, str], dict[str, tuple[tuple[int, ...], str]]]:
+def idx_types(
+    images: Path, labels: Path | None
+) -> tuple[dict[str, str], dict[str, tuple[tuple[int, ...], str]]]:
     """Types of the columns, and shape and dtype of the images."""
     with _opened(images) as (_, shape, dtype):
         arrays = {IMAGE: (shape[1:], str(dtype.newbyteorder("=")))}
@@ -63,8 +67,8 @@ def idx_batches(images: Path, labels: Path | None, *, rows: int) -> Iterator[pd.
         with _opened(labels) as (others, label_shape, label_dtype):
             if label_shape != shape[:1]:
                 raise RecordsError(
-                    f"{labels}: expected one label for each of the {shape[0]:,} images in {images.name}, got an array of "
-                    f"shape {label_shape}."
+                    f"{labels}: expected one label for each of the {shape[0]:,} images in {images.name}, got an "
+                    f"array of shape {label_shape}."
                 )
             pairs = zip(
                 _batches(images, stream, shape, dtype, rows),
@@ -87,13 +91,17 @@ def _opened(path: Path) -> Iterator[tuple[IO[bytes], tuple[int, ...], np.dtype[A
             stream: Any = gzip.GzipFile(fileobj=raw) if packed else raw
             head = stream.read(4)
             if len(head) < 4 or head[:2] != b"\0\0" or head[2] not in _DTYPES or head[3] == 0:
-                raise RecordsError(f"{path}: this is not an idx file; its first four bytes say no type and shape.")
+                raise RecordsError(
+                    f"{path}: this is not an idx file; its first four bytes say no type and shape."
+                )
             sizes = stream.read(4 * head[3])
             if len(sizes) < 4 * head[3]:
                 raise RecordsError(f"{path}: the file ends within its header.")
             shape = tuple(int(size) for size in np.frombuffer(sizes, ">u4"))
             if math.prod(shape[1:]) > 2**24:
-                raise RecordsError(f"{path}: its header says records of shape {shape[1:]}, which no image has.")
+                raise RecordsError(
+                    f"{path}: its header says records of shape {shape[1:]}, which no image has."
+                )
         yield stream, shape, np.dtype(_DTYPES[head[2]])
 
 
@@ -103,9 +111,7 @@ def _readable(path: Path) -> Iterator[None]:
     try:
         yield
     except (OSError, EOFError, zlib.error) as error:
-        raise RecordsError(
-            f"{path}: the file is damaged or incomplete ({type(error).__name__})."
-        ) from None
+        raise RecordsError(f"{path}: the file is damaged or incomplete ({type(error).__name__}).") from None
 
 
 def _batches(

@@ -52,7 +52,9 @@ def write_npz(tables: Iterable[pd.DataFrame], path: Path) -> None:
                     columns[str(name)] = _Scratch(stream, array.dtype, array.shape[1:])
                 column = columns[str(name)]
                 if array.shape[1:] != column.shape:
-                    raise RecordsError(f"column {name!r} has arrays of several shapes; an npz file wants one.")
+                    raise RecordsError(
+                        f"column {name!r} has arrays of several shapes; an npz file wants one."
+                    )
                 column.dtype = np.promote_types(column.dtype, array.dtype)
                 column.lengths.append(len(array))
                 np.save(column.stream, array, allow_pickle=False)

@@ -53,7 +53,9 @@ def picture_batches(path: Path, column: Column | None, *, rows: int) -> Iterator
         arrays = np.empty(len(some), dtype=object)
         for row, (file, _) in enumerate(some):
             arrays[row] = _pixels(file, shape)
-        yield pd.DataFrame({IMAGE: pd.Series(arrays), LABEL: pd.Series([label for _, label in some], dtype="str")})
+        yield pd.DataFrame(
+            {IMAGE: pd.Series(arrays), LABEL: pd.Series([label for _, label in some], dtype="str")}
+        )
 
 
 def _files(path: Path) -> list[tuple[Path, str]]:
@@ -63,7 +65,9 @@ def _files(path: Path) -> list[tuple[Path, str]]:
         if folder.name.startswith(".") or folder.name in _LEFT_BY_SYSTEMS:
             continue
         if not folder.is_dir():
-            raise RecordsError(f"{folder}: expected only folders here, one for each class; move the file away.")
+            raise RecordsError(
+                f"{folder}: expected only folders here, one for each class; move the file away."
+            )
         for file in sorted(folder.iterdir()):
             if file.name.startswith(".") or file.name in _LEFT_BY_SYSTEMS:
                 continue
@@ -71,7 +75,9 @@ def _files(path: Path) -> list[tuple[Path, str]]:
                 raise RecordsError(f"{file}: expected pictures ({', '.join(_ENDINGS)}) only; move it away.")
             found.append((file, folder.name))
     if not found:
-        raise RecordsError(f"{path}: there is no picture in it; expected one folder of pictures for each class.")
+        raise RecordsError(
+            f"{path}: there is no picture in it; expected one folder of pictures for each class."
+        )
     return found
 
 
@@ -105,6 +111,10 @@ def _opened(file: Path) -> Picture:
             warnings.simplefilter("error", pillow.DecompressionBombWarning)
             return pillow.open(file, formats=(_ENDINGS[file.suffix.lower()],))
     except (pillow.DecompressionBombError, pillow.DecompressionBombWarning) as error:
-        raise RecordsError(f"{file}: its header says more pixels than any picture of this kind has.") from error
+        raise RecordsError(
+            f"{file}: its header says more pixels than any picture of this kind has."
+        ) from error
     except (UnidentifiedImageError, OSError, ValueError, SyntaxError) as error:
-        raise RecordsError(f"{file}: this is not the picture that its name says, or it is damaged.") from error
+        raise RecordsError(
+            f"{file}: this is not the picture that its name says, or it is damaged."
+        ) from error

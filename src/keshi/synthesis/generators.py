@@ -179,7 +179,9 @@ class WindowGenerator(RecordGenerator):
         series = self.body(self._input(noise, classes)).view(-1, 32, self.quarter)
         series = self.coarse(_twice(series, "linear")).relu()
         series = self.fine(_twice(series, "linear")).tanh()
-        return series[:, :, : self.window.length].transpose(1, 2).flatten(1)  # channels last, as in the records
+        return (
+            series[:, :, : self.window.length].transpose(1, 2).flatten(1)
+        )  # channels last, as in the records
 
 
 def _dense(size: int, features: int) -> nn.Sequential:

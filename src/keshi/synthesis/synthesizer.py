@@ -34,7 +34,9 @@ if TYPE_CHECKING:
 
 SAMPLE_ROWS = 65_536  # records generated at a time: memory does not grow with their number
 BATCH_VALUES = 2**24  # numbers in a batch of encoded records, 128 MiB: neither does it grow with their width
-ARRAY_WORKSPACE = 8  # numbers between the layers of a convolutional generator for each one of the record, or a few more
+ARRAY_WORKSPACE = (
+    8  # numbers between the layers of a convolutional generator for each one of the record, or a few more
+)
 MOST_CLASSES = 4_096
 
 
@@ -366,9 +368,7 @@ def check_width(domain: Domain) -> None:
     kind = generator_type(domain)
     if domain.width <= kind.widest and domain.n_classes <= MOST_CLASSES:
         return
-    cells = {
-        name: column.cells for name, column in domain.columns.items() if isinstance(column, Categorical)
-    }
+    cells = {name: column.cells for name, column in domain.columns.items() if isinstance(column, Categorical)}
     entries = {name: math.prod(column.shape) for name, column in domain.array_columns.items()}
     told = (
         f"{domain.source}: a record would take {domain.width:,} numbers and {domain.n_classes:,} classes, and at most "
