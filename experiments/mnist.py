@@ -30,7 +30,15 @@ QUICK_STEPS, QUICK_ROWS = 50, 2_000
 
 
 def run(
-    train: Path, test: pd.DataFrame, *, preset: str, epsilon: float, steps: int | None, rows: int, seed: int, threads: int
+    train: Path,
+    test: pd.DataFrame,
+    *,
+    preset: str,
+    epsilon: float,
+    steps: int | None,
+    rows: int,
+    seed: int,
+    threads: int,
 ) -> dict[str, Any]:
     """Synthesize once, and train every classifier on what came out."""
     classifiers = ARRAY_CLASSIFIERS if rows > QUICK_ROWS else (CNN,)
@@ -83,10 +91,14 @@ def main() -> None:
     parser.add_argument("--epsilon", type=float, default=1.0)
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--steps", type=int, default=None, help="default: the preset's")
-    parser.add_argument("--rows", type=int, default=60_000, help="synthetic images to train the classifiers on")
+    parser.add_argument(
+        "--rows", type=int, default=60_000, help="synthetic images to train the classifiers on"
+    )
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument(
-        "--quick", action="store_true", help=f"one seed, {QUICK_STEPS} steps, {QUICK_ROWS:,} images, the CNN alone"
+        "--quick",
+        action="store_true",
+        help=f"one seed, {QUICK_STEPS} steps, {QUICK_ROWS:,} images, the CNN alone",
     )
     chosen = parser.parse_args()
     if chosen.quick:

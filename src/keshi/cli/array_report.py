@@ -1,4 +1,4 @@
-"""The owner's report of synthetic images or windows: pictures, traces, class means, and what can be learnt from them."""
+"""The owner's report of synthetic images or windows: pictures, traces, class means, and what they are good for."""
 
 from __future__ import annotations
 

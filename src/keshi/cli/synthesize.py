@@ -273,8 +273,8 @@ def release_card(statement: PrivacyStatement, domain: Domain) -> str:
         *(f"- {item}" for item in NOT_PROTECTED),
         "",
         "## Contents",
-        f"- `{synthetic_name(domain)}`: records drawn from the generator, {len(domain.columns)} columns; one may equal a real "
-        "record by chance.",
+        f"- `{synthetic_name(domain)}`: records drawn from the generator, {len(domain.columns)} columns; one may equal "
+        "a real record by chance.",
         "- `embedding/`: the noisy measurements; any number of generators can be trained from it.",
         "- `generator/`: draws further records with `keshi sample`.",
         "- `statement.json`: the guarantee and every figure behind it.",

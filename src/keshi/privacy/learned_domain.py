@@ -159,8 +159,8 @@ def learn_domain(
     arrays = sorted(name for name, kind in types.items() if kind == "array")
     if arrays:
         raise DomainError(
-            f"{path}: {arrays} hold images or windows, whose bounds are declared and not learnt: the range of a pixel or "
-            "of a sensor is public. `keshi domain` without --epsilon drafts the file."
+            f"{path}: {arrays} hold images or windows, whose bounds are declared and not learnt: the range of a pixel "
+            "or of a sensor is public. `keshi domain` without --epsilon drafts the file."
         )
     texts = [name for name, kind in types.items() if kind == "text"]
     ladders = {

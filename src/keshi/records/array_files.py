@@ -62,8 +62,8 @@ def array_types(path: Path) -> tuple[dict[str, str], dict[str, ArrayType]]:
     if path.is_dir() and idx_pair(path) is None:
         if not has_pictures(path):
             raise RecordsError(
-                f"{path}: this is a folder, and it holds neither a table nor idx files nor one folder of pictures for each "
-                "class; give a file."
+                f"{path}: this is a folder, and it holds neither a table nor idx files nor one folder of pictures for "
+                "each class; give a file."
             )
         return {IMAGE: "array", LABEL: "text"}, {IMAGE: picture_types(path)}
     if not path.name.lower().endswith(".npz"):

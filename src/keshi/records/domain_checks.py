@@ -205,9 +205,11 @@ def _array_problems(name: str, column: ArrayColumn) -> list[str]:
                 f"column {name!r}: {key} must be one number or one for each of the {column.channels} channels, got "
                 f"{len(bounds)}."
             )
-        for bound in bounds if isinstance(bounds, tuple) else (bounds,):
-            if not _is_finite(bound):
-                problems.append(f"column {name!r}: {key} must be a finite number, got {bound!r}.")
+        problems += [
+            f"column {name!r}: {key} must be a finite number, got {bound!r}."
+            for bound in (bounds if isinstance(bounds, tuple) else (bounds,))
+            if not _is_finite(bound)
+        ]
     rate = getattr(column, "rate", None)
     if rate is not None and not (_is_finite(rate) and rate > 0):
         problems.append(f"column {name!r}: rate must be samples per second, above 0, got {rate!r}.")

@@ -88,7 +88,8 @@ def read_batches(path: str | Path, domain: Domain, *, rows: int = BATCH_ROWS) ->
 def column_types(path: str | Path) -> dict[str, str]:
     """Names and types of the columns of a file: "text", "integer", "number", "boolean" or "timestamp".
 
-    Beside images and windows, which are "array", whole numbers are a "code". Types are guessed from the first rows of a text file; they are the owner's declaration, not a private release.
+    Beside images and windows, which are "array", whole numbers are a "code". Types are guessed from the
+    first rows of a text file; they are the owner's declaration, not a private release.
     """
     import pyarrow as pa
 

@@ -67,8 +67,8 @@ def idx_batches(images: Path, labels: Path | None, *, rows: int) -> Iterator[pd.
         with _opened(labels) as (others, label_shape, label_dtype):
             if label_shape != shape[:1]:
                 raise RecordsError(
-                    f"{labels}: expected one label for each of the {shape[0]:,} images in {images.name}, got an array of "
-                    f"shape {label_shape}."
+                    f"{labels}: expected one label for each of the {shape[0]:,} images in {images.name}, got an "
+                    f"array of shape {label_shape}."
                 )
             pairs = zip(
                 _batches(images, stream, shape, dtype, rows),

@@ -126,14 +126,16 @@ class SpreadStatistic(Features):
     def settings(self) -> dict[str, Any]:
         return {"width": self.width, "radius": self.radius}
 
-    def squared_length_scale(self, values: NDArray[np.float64]) -> float:
+    def squared_length_scale(self, values: NDArray[np.float64], *, noise_std: float) -> float:
         """E|x - x'|^2 from the noisy values, kept within what the domain allows.
 
         Args:
             values: (size,) noisy sums, in units of one record.
+            noise_std: Of their noise, which makes |mean|^2 larger by its variance in each of the many coordinates.
         """
         count = max(float(values[0]), 1.0)
         mean = values[1:-1] / count
-        spread = 2.0 * (float(values[-1]) / count - float(mean @ mean)) * self.radius**2
+        squared_mean = max(0.0, float(mean @ mean) - self.width * (noise_std / count) ** 2)
+        spread = 2.0 * (float(values[-1]) / count - squared_mean) * self.radius**2
         # Where noise swamps the statistic, fall back to the range that is possible for vectors of this norm.
         return float(np.clip(spread, 1e-2 * self.radius**2, 2.0 * self.radius**2))

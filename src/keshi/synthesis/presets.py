@@ -61,7 +61,9 @@ class PaperPreset:
         if not earlier:
             return Plan((SpreadStatistic(domain.width, domain.largest_norm),), (1.0,), "length-scale")
         statistic: SpreadStatistic = earlier[0].features(SpreadStatistic)
-        scale = statistic.squared_length_scale(earlier[0].values(SpreadStatistic))
+        scale = statistic.squared_length_scale(
+            earlier[0].values(SpreadStatistic), noise_std=earlier[0].noise_std(SpreadStatistic)
+        )
         k = ARRAY_FREQUENCIES if domain.array_columns else TABLE_FREQUENCIES
         k = k if self.frequencies is None else self.frequencies
         frequencies = draw_gaussian_frequencies(k, domain.width, squared_length_scale=scale, seed=seed)

@@ -156,7 +156,9 @@ def squared_length_scale(embedding: PrivateEmbedding) -> float:
     """s2, from the embedding's own first measurement."""
     measured = embedding.measurement(SpreadStatistic)
     statistic: SpreadStatistic = measured.features(SpreadStatistic)
-    return statistic.squared_length_scale(measured.values(SpreadStatistic))
+    return statistic.squared_length_scale(
+        measured.values(SpreadStatistic), noise_std=measured.noise_std(SpreadStatistic)
+    )
 
 
 def _stratified_classes(weights: np.ndarray, size: int) -> Tensor:
