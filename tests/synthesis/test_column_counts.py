@@ -1,5 +1,7 @@
 """Counts of one column from noisy trees: consistent, never negative, nearer to the truth than the leaves alone."""
 
+from itertools import pairwise
+
 import numpy as np
 
 from keshi.synthesis.column_counts import (
@@ -23,7 +25,7 @@ def noisy_tree(truth, noise, seed):
 def test_levels_branch_into_at_most_sixteen():
     levels = tree_levels(4_000)
     assert [level[-1] + 1 for level in levels] == [16, 250, 4_000]
-    for coarse, fine in zip(levels, levels[1:], strict=False):
+    for coarse, fine in pairwise(levels):
         assert np.bincount(fine_to_coarse(fine, coarse)).max() <= 16
 
 

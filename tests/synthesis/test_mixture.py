@@ -1,4 +1,4 @@
-"""The product mixture: its marginals are exact, its samples follow them, and it finds the table it was measured from."""
+"""The product mixture: its marginals are exact, its samples follow them, it finds the table it was measured from."""
 
 import json
 
@@ -14,8 +14,8 @@ from keshi.synthesis.marginal_plan import Resolution, first_look, second_look
 from keshi.synthesis.mixture import ColumnValues, ProductMixture, drawn_evenly
 from keshi.synthesis.mixture_fit import products, shortest_number
 from keshi.synthesis.partitions import CLASS, Partition
-from keshi.synthesis.private_embedding import Measurement, Plan
 from keshi.synthesis.presets import KeshiPreset, preset_for
+from keshi.synthesis.private_embedding import Measurement, Plan
 from keshi.synthesis.synthesizer import PearlSynthesizer, train
 
 DOMAIN = Domain(

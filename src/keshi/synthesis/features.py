@@ -57,6 +57,13 @@ class Features(ABC):
         """Public arrays that go with the settings."""
         return {}
 
+    def cut(self, most: int) -> Features:
+        """The same block with at most so many of what it is made of; its noise is then calibrated for these.
+
+        An audit's many trials run on a plan that was cut, through the same code as the whole.
+        """
+        return self
+
     def sensitivity(self, unit: PrivacyUnit) -> float:
         """L2 sensitivity of the sums to one unit of privacy, in steps of 1 / (AMPLITUDE * WEIGHT).
 

@@ -24,6 +24,8 @@ from keshi.records.encoded import EncodedBatch
 from keshi.synthesis.features import AMPLITUDE, Features
 from keshi.synthesis.partitions import Partition
 
+CUT_CELLS = 64  # of the marginals that an audit's many trials keep: each cell costs noise in every trial
+
 
 @dataclass(frozen=True, eq=False)
 class MarginalFeatures(Features):
@@ -87,6 +89,18 @@ class MarginalFeatures(Features):
             counts = np.bincount(cell, weights=own, minlength=math.prod(shape))
             parts.append(counts.astype(np.int64) * weight)
         return np.concatenate(parts)
+
+    def cut(self, most: int) -> MarginalFeatures:
+        sizes = [math.prod(shape) for shape in self.shapes]
+        smallest = np.argsort(sizes, kind="stable")[:most].tolist()
+        kept = sorted(index for index in smallest if sizes[index] <= max(CUT_CELLS, min(sizes)))
+        used = sorted({index for marginal in kept for index in self.marginals[marginal]})
+        return MarginalFeatures(
+            tuple(self.partitions[index] for index in used),
+            tuple(tuple(used.index(index) for index in self.marginals[marginal]) for marginal in kept),
+            tuple(self.weights[marginal] for marginal in kept),
+            self.n_classes,
+        )
 
     def settings(self) -> dict[str, Any]:
         return {

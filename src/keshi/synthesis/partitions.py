@@ -143,7 +143,7 @@ def cuts_before(first: NDArray[np.int64], values: int) -> tuple[int, ...]:
 
 
 def whole_between(low: int, high: int, values: int) -> NDArray[np.int64]:
-    """The whole numbers (0 is the lower bound) in an interval of the grid: it includes its lower edge, the last both."""
+    """The whole numbers (0 is the lower bound) in an interval: it includes its lower edge, the last one both."""
     first, end = (int(np.ceil((edge / GRID + 1) / 2 * (values - 1))) for edge in (low, high))
     return np.arange(first, values if high == GRID else end)
 

@@ -108,7 +108,7 @@ class KeshiPreset:
     schedule: MixtureSchedule = field(default_factory=MixtureSchedule)
     counts_share: float = 0.03
     name: str = "keshi"
-    shares: tuple[float, ...] = (0.15, 0.85)
+    shares: tuple[float, ...] = (0.2, 0.8)
 
     def plan(self, domain: Domain, earlier: Sequence[Measurement], *, seed: int) -> Plan:
         """Columns by themselves first; then pairs of columns."""
