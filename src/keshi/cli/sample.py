@@ -10,7 +10,7 @@ import typer
 def sample(
     generator: Path = typer.Argument(help="What `keshi train` wrote."),
     rows: int = typer.Option(..., "--rows", help="How many records."),
-    output: Path = typer.Option(..., "--output", "-o", help="Where to (.csv, .csv.gz or .parquet)."),
+    output: Path = typer.Option(..., "--output", "-o", help="Where to (.csv, .csv.gz, .parquet, .npz)."),
     seed: int = typer.Option(0, "--seed", help="Repeats the records."),
     overwrite: bool = typer.Option(False, "--overwrite", help="Replace the output, whatever it holds."),
     neutralise_formulas: bool = typer.Option(
@@ -31,6 +31,7 @@ def sample(
     if output.exists() and not overwrite:  # a mistyped name could be the table of real records
         raise ValueError(f"{output} exists. Choose another name, or add --overwrite.")
     drawn = Generator.load(generator)
+    check_table_output(output, drawn.domain)
     changed = write_table(
         drawn.sample_batches(rows, seed=seed), output, neutralise_formulas=neutralise_formulas
     )
