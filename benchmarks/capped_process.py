@@ -1,6 +1,6 @@
 """Run a command under a cap of CPU seconds and memory, and say what it used. Linux only: reads /proc.
 
-A method may start processes and threads of its own; all of them count, because they share the session that is opened here.
+A method may start processes and threads of its own; all of them count, because they share the session opened here.
 """
 
 from __future__ import annotations
@@ -45,7 +45,9 @@ def run_capped(
     """Run `command`, its output into `log`, until it ends or uses more than it may."""
 
     def limit() -> None:
-        hard = int(cpu_seconds) + 30  # of one process; the poll below sees all of them and is the one that counts
+        hard = (
+            int(cpu_seconds) + 30
+        )  # of one process; the poll below sees all of them and is the one that counts
         resource.setrlimit(resource.RLIMIT_CPU, (hard, hard))
 
     began = time.perf_counter()
@@ -75,7 +77,9 @@ def run_capped(
                 _, status, spent = os.wait4(process.pid, 0)
                 break
             time.sleep(POLL_SECONDS)
-    process.returncode = os.waitstatus_to_exitcode(status)  # the process is reaped; subprocess must not wait again
+    process.returncode = os.waitstatus_to_exitcode(
+        status
+    )  # the process is reaped; subprocess must not wait again
     return Usage(
         code=process.returncode,
         cpu_seconds=round(max(used, spent.ru_utime + spent.ru_stime), 2),

@@ -150,7 +150,9 @@ def conform(table: pd.DataFrame, domain: Domain) -> pd.DataFrame:
             texts = texts.where(texts.notna() & ~texts.isin(["", MISSING]), None)
             unlisted = set(texts.dropna()) - set(column.categories)
             if unlisted or (texts.isna().any() and not column.missing):
-                raise RecordsError(f"column {name!r} holds {sorted(unlisted) or 'missing values'} outside its domain.")
+                raise RecordsError(
+                    f"column {name!r} holds {sorted(unlisted) or 'missing values'} outside its domain."
+                )
             columns[name] = texts.to_numpy(dtype=object)
         else:
             assert isinstance(column, Numerical)  # no data set here has moments

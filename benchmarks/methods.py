@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from dataclasses import asdict, dataclass, field
 from functools import cache
@@ -106,6 +107,7 @@ def run_method(
     work: Path,
     cpu_seconds: float,
     memory_mb: float,
+    start_ups: int = START_UPS,
 ) -> Outcome:
     """Synthesize as many rows as the training table has, csv to csv, under the caps."""
     try:
@@ -138,7 +140,7 @@ def run_method(
             }
         )
     )
-    start_up = start_up_seconds(python, method.runner)
+    start_up = start_up_seconds(python, PEERS / method.runner, start_ups) if start_ups else None
     usage = run_capped(
         [str(python), str(PEERS / method.runner), str(job)],
         cpu_seconds=cpu_seconds,
@@ -147,11 +149,16 @@ def run_method(
         environment=ONE_THREAD,
     )
     if usage.stopped:
-        cap = f"{cpu_seconds / 60:g} CPU-minutes" if usage.stopped == "time-out" else f"{memory_mb / 1000:g} GB"
+        cap = (
+            f"{cpu_seconds / 60:g} CPU-minutes" if usage.stopped == "time-out" else f"{memory_mb / 1000:g} GB"
+        )
         return Outcome(usage.stopped, f"stopped at the cap of {cap}", usage, start_up, None)
     said = [line.strip() for line in log.read_text(errors="replace").splitlines() if line.strip()]
     if usage.code or not output.exists():
-        last = next((line for line in reversed(said) if "Error" in line or "REFUSED" in line), (said or ["nothing"])[-1])
+        last = next(
+            (line for line in reversed(said) if "Error" in line or "REFUSED" in line),
+            (said or ["nothing"])[-1],
+        )
         status = "refused" if "REFUSED" in last else "failed"
         return Outcome(status, f"exit {usage.code}: {last[:300]}", usage, start_up, None)
     try:
@@ -162,11 +169,8 @@ def run_method(
 
 
 @cache
-def start_up_seconds(python: Path, runner: str) -> float:
+def start_up_seconds(python: Path, runner: Path, runs: int) -> float:
     """CPU seconds of the interpreter and the runner's imports alone."""
-    log = Path("/dev/null")
-    command = [str(python), str(PEERS / runner), "--imports-only"]
-    runs = [
-        run_capped(command, cpu_seconds=300, memory_mb=1e5, log=log, environment=ONE_THREAD) for _ in range(START_UPS)
-    ]
-    return min(run.cpu_seconds for run in runs)
+    command = [str(python), str(runner), "--imports-only"]
+    caps = {"cpu_seconds": 300.0, "memory_mb": 1e5, "log": Path(os.devnull), "environment": ONE_THREAD}
+    return min(run_capped(command, **caps).cpu_seconds for _ in range(runs))

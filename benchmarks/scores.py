@@ -12,7 +12,9 @@ from keshi.auditing.fidelity import fidelity
 from keshi.auditing.utility import CLASSIFIERS, train_on_synthetic_test_on_real
 from keshi.records.column_kinds import Numerical
 
-LARGEST_TRAINING = 50_000  # rows that the classifiers see: four of them on 229,000 rows would cost more than the methods
+LARGEST_TRAINING = (
+    50_000  # rows that the classifiers see: four of them on 229,000 rows would cost more than the methods
+)
 
 MEASURES = {
     "roc_auc": "ROC-AUC",

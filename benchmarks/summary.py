@@ -34,12 +34,15 @@ def markdown(lines: Sequence[Line]) -> str:
     """One table for each data set and epsilon; runs that ended without a table say why below it."""
     if not lines:
         return "Nothing has been measured yet."
-    parts = []
-    for data in dict.fromkeys(line["data"] for line in lines):
-        here = [line for line in lines if line["data"] == data]
-        for epsilon in sorted({line["epsilon"] for line in here if line["epsilon"] is not None}, reverse=True):
-            parts.append(_table(data, epsilon, [line for line in here if line["epsilon"] in (None, epsilon)]))
-    return "\n\n".join(parts)
+    tables = [
+        (data, epsilon)
+        for data in dict.fromkeys(line["data"] for line in lines)
+        for epsilon in sorted({x["epsilon"] for x in lines if x["data"] == data} - {None}, reverse=True)
+    ]
+    return "\n\n".join(
+        _table(data, epsilon, [x for x in lines if x["data"] == data and x["epsilon"] in (None, epsilon)])
+        for data, epsilon in tables
+    )
 
 
 def _table(data: str, epsilon: float, lines: Sequence[Line]) -> str:
@@ -49,7 +52,11 @@ def _table(data: str, epsilon: float, lines: Sequence[Line]) -> str:
     for method in dict.fromkeys(line["method"] for line in lines):
         runs = [line for line in lines if line["method"] == method]
         done = [line for line in runs if line["status"] == "done"]
-        ends += [f"- {method}, seed {line['seed']}: {line['status']}: {line['reason']}" for line in runs if line not in done]
+        ends += [
+            f"- {method}, seed {line['seed']}: {line['status']}: {line['reason']}"
+            for line in runs
+            if line not in done
+        ]
         if not done:
             states = ", ".join(sorted({line["status"] for line in runs}))
             rows.append(f"| {method} | {states} |" + " - |" * (len(MEASURES) + 3))

@@ -1,12 +1,12 @@
-"""Synthetic tables beside their peers: data sets x methods x epsilons x seeds -> a JSON-lines file and a Markdown table.
+"""Synthetic tables beside their peers: data sets x methods x epsilons x seeds -> JSON lines and a Markdown table.
 
     KESHI_DATA=path/to/data python benchmarks/tables.py --methods "dpmm MST" "keshi paper" --epsilons 1 0.2 --seeds 2
     python benchmarks/tables.py --quick                    (seconds; a small generated table, no peers)
     python benchmarks/tables.py --report > tables.md       (the table of everything measured so far)
 
-A cell that is in the file is not run again; delete its line to repeat it. Peers run with their own defaults under the same
-public Domain and the same total (epsilon, delta), in virtual environments that are made under --work. A run is stopped at
-15 CPU-minutes or 6 GB and recorded as such. Run one at a time on a quiet machine: CPU seconds are measured.
+A cell that is in the file is not run again; delete its line to repeat it. Peers run with their own defaults under the
+same public Domain and the same total (epsilon, delta), in virtual environments that are made under --work. A run is
+stopped at 15 CPU-minutes or 6 GB and recorded as such. Run one at a time on a quiet machine: CPU seconds are measured.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from data_sets import DATA_SETS, TableSplit, load_split
-from methods import YARDSTICKS, Method, all_methods, run_method
+from methods import START_UPS, YARDSTICKS, Method, all_methods, run_method
 from scores import fidelity_scores, utility_scores
 from summary import markdown
 
@@ -42,7 +42,9 @@ def finished(path: Path) -> dict[Cell, dict[str, Any]]:
     return {(line["data"], line["method"], line["epsilon"], line["seed"]): line for line in lines}
 
 
-def measure_yardstick(split: TableSplit, name: str, *, seed: int, classifiers: tuple[str, ...]) -> dict[str, Any]:
+def measure_yardstick(
+    split: TableSplit, name: str, *, seed: int, classifiers: tuple[str, ...]
+) -> dict[str, Any]:
     """The best and the cheapest table possible; distances of "real" are those of the real test part."""
     if name == "real":
         near, learned_from = split.test, split.train
@@ -60,10 +62,9 @@ def measure_method(
     seed: int,
     work: Path,
     classifiers: tuple[str, ...],
-    cpu_seconds: float,
-    memory_mb: float,
+    **limits: Any,
 ) -> dict[str, Any]:
-    """Run a method once and score what it wrote."""
+    """Run a method once, within the `limits` of run_method, and score what it wrote."""
     outcome = run_method(
         method,
         split,
@@ -71,8 +72,7 @@ def measure_method(
         delta=DELTA,
         seed=seed,
         work=work,
-        cpu_seconds=cpu_seconds,
-        memory_mb=memory_mb,
+        **limits,
     )
     line: dict[str, Any] = {"status": outcome.status, "reason": outcome.reason}
     if outcome.usage is not None:
@@ -103,6 +103,7 @@ def run_cell(cell: Cell, split: TableSplit, chosen: argparse.Namespace) -> dict[
         classifiers=classifiers,
         cpu_seconds=chosen.cpu_minutes * 60,
         memory_mb=chosen.memory_gb * 1000,
+        start_ups=0 if chosen.quick else START_UPS,
     )
 
 
@@ -132,8 +133,17 @@ def main() -> None:
             line |= run_cell(cell, split, chosen)
             with chosen.results.open("a") as file:
                 file.write(json.dumps(line) + "\n")
-            shown = {key: line.get("measures", {}).get(key) for key in ("roc_auc", "two_way", "two_way_quantile")}
-            print(*cell, line["status"], line.get("reason") or shown, line.get("cpu_seconds"), file=sys.stderr, flush=True)
+            shown = {
+                key: line.get("measures", {}).get(key) for key in ("roc_auc", "two_way", "two_way_quantile")
+            }
+            print(
+                *cell,
+                line["status"],
+                line.get("reason") or shown,
+                line.get("cpu_seconds"),
+                file=sys.stderr,
+                flush=True,
+            )
     if chosen.quick:
         print(markdown(list(finished(chosen.results).values())))
 
@@ -145,16 +155,26 @@ def parse_arguments() -> argparse.Namespace:
     data = os.environ.get("KESHI_DATA")
     names = [*YARDSTICKS, *all_methods()]
     parser.add_argument("--data", type=Path, default=Path(data) if data else None, help="default: KESHI_DATA")
-    parser.add_argument("--data-sets", nargs="+", choices=list(DATA_SETS), default=list(DATA_SETS), metavar="NAME")
-    parser.add_argument("--methods", nargs="+", choices=names, metavar="NAME", help=f"out of: {', '.join(names)}")
+    parser.add_argument(
+        "--data-sets", nargs="+", choices=list(DATA_SETS), default=list(DATA_SETS), metavar="NAME"
+    )
+    parser.add_argument(
+        "--methods", nargs="+", choices=names, metavar="NAME", help=f"out of: {', '.join(names)}"
+    )
     parser.add_argument("--epsilons", nargs="+", type=float, default=[1.0, 0.2])
     parser.add_argument("--seeds", type=int, default=2, help="seeds 0, 1, ...; default 2")
-    parser.add_argument("--results", type=Path, help=f"JSON lines; default {RESULTS.parent.name}/{RESULTS.name}")
-    parser.add_argument("--work", type=Path, default=Path.home() / ".cache" / "keshi-benchmarks", help="for large files")
+    parser.add_argument(
+        "--results", type=Path, help=f"JSON lines; default {RESULTS.parent.name}/{RESULTS.name}"
+    )
+    parser.add_argument(
+        "--work", type=Path, default=Path.home() / ".cache" / "keshi-benchmarks", help="for large files"
+    )
     parser.add_argument("--cpu-minutes", type=float, default=15.0, help="cap of one run")
     parser.add_argument("--memory-gb", type=float, default=6.0, help="cap of one run")
     parser.add_argument("--report", action="store_true", help="print the Markdown table and stop")
-    parser.add_argument("--quick", action="store_true", help="a generated table, few steps, no peers, one seed")
+    parser.add_argument(
+        "--quick", action="store_true", help="a generated table, few steps, no peers, one seed"
+    )
     chosen = parser.parse_args()
     if chosen.quick:
         own = [name for name, method in all_methods().items() if method.environment is None]

@@ -17,7 +17,10 @@ BINNING_SHARE = 0.1  # of epsilon; the defaults have 0.1 beside 1
 
 job = read_job()
 train = pd.read_csv(
-    job.train, dtype=dict.fromkeys(job.categorical, str), keep_default_na=False, na_values={n: [""] for n in job.numerical}
+    job.train,
+    dtype=dict.fromkeys(job.categorical, str),
+    keep_default_na=False,
+    na_values={n: [""] for n in job.numerical},
 )
 domain = {name: {"categories": categories} for name, categories in job.categorical.items()}
 domain |= {name: {"lower": c["lower"], "upper": c["upper"]} for name, c in job.numerical.items()}

@@ -20,7 +20,10 @@ from keshi.privacy.unit import PrivacyUnit
 
 job = read_job()
 train = pd.read_csv(
-    job.train, dtype=dict.fromkeys(job.categorical, str), keep_default_na=False, na_values={n: [""] for n in job.numerical}
+    job.train,
+    dtype=dict.fromkeys(job.categorical, str),
+    keep_default_na=False,
+    na_values={n: [""] for n in job.numerical},
 )
 histograms, edges = [], {}
 for column in job.columns:
@@ -47,7 +50,9 @@ noisy = release(
 )
 random = np.random.default_rng(job.seed)
 made = {}
-for column, counts in zip(job.columns, np.split(noisy, np.cumsum([len(h) for h in histograms])[:-1]), strict=True):
+for column, counts in zip(
+    job.columns, np.split(noisy, np.cumsum([len(h) for h in histograms])[:-1]), strict=True
+):
     shares = np.maximum(counts, 0).astype(float)
     if column["kind"] == "numerical" and not column["missing"]:
         shares[-1] = 0

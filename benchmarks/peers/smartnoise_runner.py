@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 import pandas as pd
-import snsynth.aim  # noqa: F401  (start-up: the factory below imports them lazily)
+import snsynth.aim
 import snsynth.mst  # noqa: F401
 from job import read_job
 from snsynth import Synthesizer
@@ -34,7 +34,10 @@ def transformer(column: dict) -> object:
 
 
 train = pd.read_csv(
-    job.train, dtype=dict.fromkeys(job.categorical, str), keep_default_na=False, na_values={n: [""] for n in job.numerical}
+    job.train,
+    dtype=dict.fromkeys(job.categorical, str),
+    keep_default_na=False,
+    na_values={n: [""] for n in job.numerical},
 )
 names = [column["name"] for column in job.columns]
 train = train[names].astype(dict.fromkeys(job.numerical, float))
@@ -49,8 +52,10 @@ public = pd.DataFrame(
 )
 table = TableTransformer([transformer(column) for column in job.columns])
 table.fit(public)
-np.random.seed(job.seed)  # of its sampling; its noise comes from OpenDP, which takes no seed
-synthesizer = Synthesizer.create(job.algorithm, epsilon=job.epsilon, **({} if IS_GAN else {"delta": job.delta}))
+np.random.seed(job.seed)  # noqa: NPY002 (its sampling draws from there; its noise takes no seed)
+synthesizer = Synthesizer.create(
+    job.algorithm, epsilon=job.epsilon, **({} if IS_GAN else {"delta": job.delta})
+)
 if IS_GAN:
     synthesizer.delta = job.delta
 synthesizer.fit(train, transformer=table, preprocessor_eps=0.0)
