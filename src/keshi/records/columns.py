@@ -113,7 +113,7 @@ def read_seconds(
     else:
         # By each distinct value: texts, moments, days, and any mixture of them.
         codes, distinct = _distinct(series)
-        readings = [_moment(value) for value in distinct]
+        readings = [read_moment(value) for value in distinct]
         unread = tuple(v for v, reading in zip(distinct, readings, strict=True) if reading is None)
         unlike = any(reading[1] is not zoned for reading in readings if reading is not None)
         seconds = np.array([reading[0] if reading else 0.0 for reading in readings] + [0.0])[codes]
@@ -251,7 +251,7 @@ def _number(value: Any) -> float:
         return float("nan")
 
 
-def _moment(value: Any) -> tuple[float, bool] | None:
+def read_moment(value: Any) -> tuple[float, bool] | None:
     """Seconds since 1970 and whether the value has an offset from UTC; None where it is no moment."""
     try:
         if isinstance(value, str):
