@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -74,6 +75,7 @@ def synthesize(
     from keshi.records.files import column_types, read_batches, write_table
     from keshi.synthesis.presets import PRESETS
     from keshi.synthesis.private_embedding import PrivateEmbedding
+    from keshi.synthesis.sampling import SampleCount
 
     started, cpu = time.perf_counter(), time.process_time()
     if rows is not None:
@@ -133,7 +135,11 @@ def synthesize(
     generator = train_embedding(embedding, steps=steps, seed=seed, threads=threads)
     generator.save(release / "generator", overwrite=resume)
     rows = rows or max(1, round(embedding.count))
-    write_table(generator.sample_batches(rows, seed=seed), release / "synthetic.csv")
+    counts: list[SampleCount] = []
+    batches = generator.sample_batches(rows, seed=seed, count=counts.append)
+    write_table(batches, release / "synthetic.csv")
+    if counts[-1].drawn > counts[-1].kept:  # some broke a constraint beyond repair
+        print(counts[-1], file=sys.stderr)
     statement = embedding.statement
     write_atomically(release / "statement.json", json_to_bytes(statement.to_dict()))
     write_atomically(release / "CARD.md", release_card(statement, known).encode())
@@ -150,7 +156,7 @@ def synthesize(
             held = pd.concat(list(read_batches(holdout, known)()), ignore_index=True)[list(known.columns)]
         cost = {"CPU seconds": time.process_time() - cpu, "seconds": time.perf_counter() - started}
         _, sections = audit_sections(
-            generator.sample(min(rows, len(real)), seed=seed),
+            generator.sample(min(rows, len(real)), seed=seed)[list(known.columns)],  # without identifiers
             real,
             held,
             known,

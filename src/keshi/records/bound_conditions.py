@@ -192,7 +192,9 @@ class _Binder:
                 raise self.fail(literal.at, f"OTHER has no place in the order of column {name!r}")
         elif all(_is_number(value) for value in column.categories):
             if not _is_number(literal.value):
-                raise self.fail(literal.at, f"column {name!r} is compared with a number, got {literal.value!r}")
+                raise self.fail(
+                    literal.at, f"column {name!r} is compared with a number, got {literal.value!r}"
+                )
             ranks, mine = list(column.categories), literal.value  # type: ignore[assignment]
         else:
             raise self.fail(
@@ -237,7 +239,11 @@ class _Binder:
             )
         seconds, zoned = moment
         if zoned is not column.zoned:
-            how = "with an offset from UTC, such as '2020-01-31T12:00:00+00:00'" if column.zoned else "without an offset"
+            how = (
+                "with an offset from UTC, such as '2020-01-31T12:00:00+00:00'"
+                if column.zoned
+                else "without an offset"
+            )
             raise self.fail(literal.at, f"column {name!r} holds moments {how}; write {value!r} like them")
         return seconds
 

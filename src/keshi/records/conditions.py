@@ -129,7 +129,7 @@ def parse(text: str) -> Condition:
         ConditionError: showing the place that cannot be read, and what was expected there.
     """
     if not isinstance(text, str):
-        raise ConditionError(f"a condition is a text such as \"age >= 30\", got {text!r}.")
+        raise ConditionError(f'a condition is a text such as "age >= 30", got {text!r}.')
     if not text.strip():
         raise ConditionError('the condition is empty; write one such as "age >= 30", or leave it out.')
     if len(text) > LONGEST:
@@ -181,7 +181,9 @@ def _unreadable(rest: str) -> str:
     if rest[0] in "&|":
         return f"{rest[0]!r} is not read; write and, or"
     if rest[0].isdigit() or rest[0] == ".":
-        return "this is no number; put texts in quotes, and a column whose name begins like this in `backticks`"
+        return (
+            "this is no number; put texts in quotes, and a column whose name begins like this in `backticks`"
+        )
     return f"{rest[0]!r} is not read here; put texts in quotes, and a column with such a name in `backticks`"
 
 

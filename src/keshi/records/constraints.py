@@ -81,9 +81,7 @@ def bind_constraints(
         return bind(text, columns, identifiers=identifiers, tolerance=tolerance)
 
     return tuple(
-        BoundConstraint(
-            bound(c.rule, c.tolerance), None if c.given is None else bound(c.given, None), str(c)
-        )
+        BoundConstraint(bound(c.rule, c.tolerance), None if c.given is None else bound(c.given, None), str(c))
         for c in constraints
     )
 
@@ -93,13 +91,17 @@ def constraint_problems(
 ) -> list[str]:
     """Everything that is wrong with the constraints of a domain, in words."""
     if not isinstance(constraints, tuple) or not all(isinstance(c, Constraint) for c in constraints):
-        return [f"constraints must be Constraint objects, in a file tables [[constraints]]; got {constraints!r}."]
+        return [
+            f"constraints must be Constraint objects, in a file tables [[constraints]]; got {constraints!r}."
+        ]
     problems = []
     bound: list[BoundConstraint] = []
     for number, constraint in enumerate(constraints, 1):
         tolerance = constraint.tolerance
         if tolerance is not None and not _is_tolerance(tolerance):
-            problems.append(f"constraint {number}: tolerance must be a number of at least 0, got {tolerance!r}.")
+            problems.append(
+                f"constraint {number}: tolerance must be a number of at least 0, got {tolerance!r}."
+            )
             continue
         try:
             bound += bind_constraints([constraint], columns, identifiers)
@@ -132,7 +134,9 @@ def parse_constraints(tables: Any) -> tuple[tuple[Constraint, ...], list[str]]:
         if strange:
             problems.append(f"constraint {number}: {' and '.join(strange)} must be a text.")
             continue
-        found.append(Constraint(table.get("rule", table.get("then")), table.get("if"), table.get("tolerance")))
+        found.append(
+            Constraint(table.get("rule", table.get("then")), table.get("if"), table.get("tolerance"))
+        )
     return tuple(found), problems
 
 

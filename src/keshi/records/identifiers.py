@@ -96,14 +96,18 @@ def identifier_problems(identifiers: Any, columns: Mapping[str, Any], ignore: tu
                 f'{{ kind = "uuid", after = "age" }}; got {kind!r}.'
             )
         elif one.after is not None and one.after not in {*columns, *identifiers} - {name}:
-            problems.append(f"identifier {name!r}: after must be a column or another identifier, got {one.after!r}.")
+            problems.append(
+                f"identifier {name!r}: after must be a column or another identifier, got {one.after!r}."
+            )
         if name in columns:
             problems.append(
                 f"identifier {name!r} is also declared as a column; an identifier is made up and never read. "
                 "Leave one of the two out."
             )
         if name in ignore:
-            problems.append(f"identifier {name!r} is also under ignore; leave it out there: it is never read.")
+            problems.append(
+                f"identifier {name!r} is also under ignore; leave it out there: it is never read."
+            )
         if not isinstance(name, str) or re.search(r"[\ud800-\udfff]", name):
             problems.append(f"identifier {name!r}: names must be texts of valid Unicode.")
     if not problems:

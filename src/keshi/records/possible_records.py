@@ -135,9 +135,7 @@ class _Finder:
             return np.append(known, missing).astype(np.int8)
         if isinstance(test, MissingTest):
             column = self.columns[test.column]
-            cells = (
-                column.cells if isinstance(column, Categorical) else len(self.of_number(test.column)) + 1
-            )
+            cells = column.cells if isinstance(column, Categorical) else len(self.of_number(test.column)) + 1
             return np.append(np.zeros(cells - 1, dtype=np.int8), np.int8(1))
         return None
 
