@@ -143,10 +143,10 @@ class _Binder:
         if longer:
             hint = f"write `{max(longer, key=len)}` in backticks"
         elif near := _nearest(name.text, [*self.columns]):
-            hint = f"did you mean {near if near.isidentifier() else f'`{near}`'}?"
+            hint = f"did you mean {repr(near) if near.isidentifier() else f'`{near}`'}?"
         else:
             hint = f"the columns are {_some([*self.columns])}"
-        raise self.fail(name.at, f"there is no column {name.text!r}; {hint} Texts stand in 'quotes'")
+        raise self.fail(name.at, f"there is no column {name.text!r}; {hint} (texts stand in 'quotes')")
 
     def membership(self, tree: Membership) -> Bound:
         name, column = tree.column.text, self.column(tree.column)

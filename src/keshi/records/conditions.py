@@ -219,8 +219,7 @@ class _Parser:
         return found
 
     def either(self) -> Condition:
-        parts = self.several("or", lambda: self.several("and", self.negation, And), Or)
-        return parts
+        return self.several("or", lambda: self.several("and", self.negation, And), Or)
 
     def several(self, word: str, part: Callable[[], Condition], kind: type[And] | type[Or]) -> Condition:
         parts = [part()]

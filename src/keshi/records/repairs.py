@@ -67,7 +67,10 @@ class _Work:
     def repair(self, rule: Bound, broken: Mask) -> bool:
         """Make `rule` true of the records that break it, where that can be done exactly; say whether any changed."""
         if isinstance(rule, And):
-            return any([self.repair(part, broken) for part in rule.parts])
+            changed = False
+            for part in rule.parts:  # all of them, whichever changes first
+                changed |= self.repair(part, broken)
+            return changed
         true, _ = masks(rule, self.values)
         rows = broken & ~true
         if not rows.any():

@@ -10,6 +10,7 @@ import math
 import operator
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -212,5 +213,5 @@ def number_candidates(column: Numerical | Timestamp, numbers: Sequence[float]) -
             for step in (-1, 0, 1)
         }
         return np.array(sorted(number for number in near if lower <= number <= upper))
-    between = [(low + high) / 2 for low, high in zip(inside, inside[1:], strict=False)]
+    between = [(low + high) / 2 for low, high in pairwise(inside)]
     return np.array(sorted({*inside, *between}))
