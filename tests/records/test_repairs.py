@@ -81,6 +81,16 @@ def test_repair_is_exact_where_it_can_be_and_so_loses_no_record() -> None:
     np.testing.assert_allclose(after["t"], frame[["a", "b", "c"]].sum(axis=1))
 
 
+def test_sums_of_short_floats_are_kept_within_their_rounding() -> None:
+    columns = {name: Numerical(0, 1_000, dtype="float32") for name in ("a", "b")} | {
+        "t": Numerical(0, 2_000, dtype="float32")
+    }
+    rules = (Constraint("t == a + b"),)
+    domain = Domain(columns, constraints=rules)
+    _, good = repaired(drawn(500, 0, domain), bind_constraints(rules, columns, {}), domain)
+    assert good.all()
+
+
 def test_a_swap_that_would_leave_the_bounds_is_not_made() -> None:
     columns = {"a": Numerical(0, 5), "b": Numerical(0, 9)}
     rules = (Constraint("b <= a"),)

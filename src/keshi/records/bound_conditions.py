@@ -41,7 +41,9 @@ from keshi.records.tests_on_columns import (
     number_candidates,
 )
 
-ROUNDING = 1e-9  # of the largest total: sums of floats are equal when they differ by less
+# Of the largest total: sums of floats are equal when they differ by less. By the dtype that a column comes back in.
+ROUNDING = {"float32": 1e-6, "float16": 1e-2}
+ROUNDING_OF_DOUBLES = 1e-9
 _TURNED = {"<": ">", "<=": ">=", ">": "<", ">=": "<=", "==": "==", "!=": "!="}
 
 Bound = Test | Not | And | Or
@@ -292,7 +294,10 @@ class _Binder:
         (low, high), (other_low, other_high) = (self.reach(total) for total in totals)
         tolerance = self.tolerance
         if tolerance is None:
-            tolerance = ROUNDING * max(map(abs, (low, high, other_low, other_high)))
+            rounding = max(
+                ROUNDING.get((column.dtype or "").lower(), ROUNDING_OF_DOUBLES) for column in columns
+            )
+            tolerance = rounding * max(map(abs, (low, high, other_low, other_high)))
         never = {
             "<": low >= other_high,
             "<=": low > other_high,

@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from keshi.records.column_kinds import Categorical, Numerical, Timestamp, category_key
+from keshi.records.column_kinds import Categorical, Numerical, Ordinal, Timestamp, category_key
 from keshi.records.domain import table_name
 
 OTHER = "OTHER"
@@ -145,7 +145,11 @@ def decode_cells(column: Categorical, cells: NDArray[np.int64]) -> pd.Series:
         values.append(None)
     table = np.empty(len(values), dtype=object)
     table[:] = values
-    return pd.Series(table[cells], dtype=object).astype(column.dtype or _categorical_dtype(column))  # type: ignore[call-overload]
+    dtype: Any = column.dtype or _categorical_dtype(column)
+    if dtype == "category":  # all of them, or each batch would have a dtype of its own
+        known = [value for value in values if value is not None]
+        dtype = pd.CategoricalDtype(known, ordered=isinstance(column, Ordinal) and not column.other)
+    return pd.Series(table[cells], dtype=object).astype(dtype)
 
 
 def decode_numbers(column: Numerical, share: NDArray[np.float64], missing: NDArray[np.bool_]) -> pd.Series:
