@@ -100,6 +100,19 @@ def test_a_swap_that_would_leave_the_bounds_is_not_made() -> None:
     assert after["a"].tolist() == [2.0, 1.0, 3.0]
 
 
+def test_a_total_beyond_its_bounds_and_the_label_are_not_repaired() -> None:
+    columns = {"a": Numerical(0, 5), "t": Numerical(0, 6, integer=True), "class": Categorical(("x", "y"))}
+    rules = (Constraint("t == a + a"), Constraint("class == 'x'", given="a < 1"))
+    domain = Domain(columns, label="class", constraints=rules)
+    frame = pd.DataFrame(
+        {"a": [2.0, 4.0, 0.7, 0.5, 0.5], "t": [1, 1, 1, 1, 1], "class": ["y", "y", "x", "x", "y"]}
+    )
+    after, good = repaired(frame, bind_constraints(rules, columns, {}), domain)
+    assert good.tolist() == [True, False, False, True, False]
+    assert after["t"].tolist() == [4, 1, 1, 1, 1]
+    assert after["class"].tolist() == frame["class"].tolist()
+
+
 def test_a_missing_value_leaves_a_rule_open_and_does_not_fulfil_a_demand() -> None:
     columns = {"a": Numerical(0, 9, missing=True), "b": Numerical(0, 9), "k": Categorical(("x", "y"))}
     frame = pd.DataFrame({"a": [np.nan, np.nan], "b": [1.0, 1.0], "k": ["x", "y"]})

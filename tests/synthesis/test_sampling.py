@@ -92,6 +92,20 @@ def test_rejection_gives_the_conditional_distribution_and_an_honest_count() -> N
     assert "20,000 records of " in str(count)
 
 
+def test_what_is_drawn_after_the_last_record_that_is_needed_is_not_counted() -> None:
+    def draw(classes: torch.Tensor, randomness: torch.Generator) -> pd.DataFrame:
+        return Draws()(classes, randomness).assign(age=np.arange(len(classes)) % 4)  # every fourth is 3
+
+    counts: list[SampleCount] = []
+    list(
+        sample_batches(
+            Sampling(3, where="age == 3"), DOMAIN, WEIGHTS, draw, batch_rows=BATCH, count=counts.append
+        )
+    )
+    # 3 are drawn and none suits; of the next ones the fourth, the eighth and the twelfth.
+    assert counts == [SampleCount(3, 15)]
+
+
 def test_batches_are_never_larger_than_allowed_and_draws_are_not_wasted() -> None:
     _, count, draw = sample(3_000, where="age < 10")
     assert max(draw.sizes) <= BATCH
@@ -150,7 +164,12 @@ def test_classes_that_a_constraint_excludes_are_not_drawn() -> None:
 
 
 def test_a_condition_that_contradicts_itself_is_refused_before_anything_is_drawn() -> None:
-    for where in ("age < 10 and age > 20", "class == 'yes' and class == 'no'", "age < 10 and not age <= 30"):
+    for where in (
+        "job == 'clerk' and job == 'cook'",
+        "age < 10 and age > 20",
+        "class == 'yes' and class == 'no'",
+        "age < 10 and not age <= 30",
+    ):
         with pytest.raises(ConditionError, match="contradicts itself"):
             sample_batches(Sampling(10, where=where), DOMAIN, WEIGHTS, Draws(), batch_rows=BATCH)
 
