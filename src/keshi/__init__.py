@@ -15,6 +15,7 @@ _HOMES = {
     "Censor": "keshi.censoring.censor",
     "Domain": "keshi.records.domain",
     "Generator": "keshi.synthesis.synthesizer",
+    "Image": "keshi.records.column_kinds",
     "KeshiError": "keshi.errors",
     "Numerical": "keshi.records.column_kinds",
     "Ordinal": "keshi.records.column_kinds",
@@ -23,6 +24,7 @@ _HOMES = {
     "PrivacyUnit": "keshi.privacy.unit",
     "PrivateEmbedding": "keshi.synthesis.private_embedding",
     "Timestamp": "keshi.records.column_kinds",
+    "Window": "keshi.records.column_kinds",
     "audit_table": "keshi.auditing.table_audit",
 }
 __all__ = [*_HOMES, "__version__"]
@@ -34,9 +36,11 @@ if TYPE_CHECKING:
     from keshi.privacy.ledger import PrivacyLedger as PrivacyLedger
     from keshi.privacy.unit import PrivacyUnit as PrivacyUnit
     from keshi.records.column_kinds import Categorical as Categorical
+    from keshi.records.column_kinds import Image as Image
     from keshi.records.column_kinds import Numerical as Numerical
     from keshi.records.column_kinds import Ordinal as Ordinal
     from keshi.records.column_kinds import Timestamp as Timestamp
+    from keshi.records.column_kinds import Window as Window
     from keshi.records.domain import Domain as Domain
     from keshi.synthesis.private_embedding import PrivateEmbedding as PrivateEmbedding
     from keshi.synthesis.synthesizer import Generator as Generator

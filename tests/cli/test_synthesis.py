@@ -235,13 +235,13 @@ def test_an_output_that_exists_is_kept_and_replaced_on_request() -> None:
 
 @pytest.mark.skipif(os.name == "nt", reason="sends SIGINT")
 def test_ctrl_c_leaves_nothing_half_written() -> None:
-    run(*EMBED)
+    run(*EMBED, "--preset", "paper")  # whose training is long
     before = files()
     training = subprocess.Popen(
         [sys.executable, "-m", "keshi.cli.app", "train", "p.embedding", "--steps", "1000000", "-o", "g"],
         stderr=subprocess.PIPE, text=True, env=ENVIRONMENT,
     )  # fmt: skip
-    time.sleep(6)  # seconds: into the training
+    time.sleep(12)  # seconds: into the training, on a busy machine too
     training.send_signal(signal.SIGINT)
     _, said = training.communicate(timeout=30)
     assert training.returncode not in (0, -signal.SIGINT), said

@@ -128,7 +128,7 @@ def test_the_generators_characteristic_function_is_that_of_the_embedding():
 
 def test_length_scale_is_the_mean_squared_distance_of_two_records():
     records, features = some_batch(2_000), SpreadStatistic(WIDTH, math.sqrt(WIDTH))
-    scale = features.squared_length_scale(total(features, records) / AMPLITUDE)
+    scale = features.squared_length_scale(total(features, records) / AMPLITUDE, noise_std=0.0)
     pairs = records.vectors[:1000] - records.vectors[1000:]
     assert scale == pytest.approx((pairs**2).sum(axis=1).mean(), rel=0.05)
 
@@ -136,7 +136,7 @@ def test_length_scale_is_the_mean_squared_distance_of_two_records():
 def test_a_length_scale_drowned_in_noise_stays_possible():
     features = SpreadStatistic(WIDTH, math.sqrt(WIDTH))
     for values in ([0.0] * 5, [-100.0, 5, 5, 5, -9], [1.0, 50, 50, 50, 1e6]):
-        assert 0 < features.squared_length_scale(np.array(values)) <= 2 * WIDTH
+        assert 0 < features.squared_length_scale(np.array(values), noise_std=1.0) <= 2 * WIDTH
 
 
 def test_frequencies_that_are_off_the_grid_are_refused():
@@ -144,3 +144,21 @@ def test_frequencies_that_are_off_the_grid_are_refused():
         CharacteristicFeatures(np.array([[0.1, 0, 0]]), 1)
     with pytest.raises(ValueError, match="too high"):
         CharacteristicFeatures(np.full((1, 3), 2.0**20), 1)
+
+
+def test_noise_in_many_coordinates_does_not_make_the_length_scale_smaller():
+    """|noisy mean|^2 is too large by the noise of every coordinate; unless that is taken out, nothing is left here."""
+    width, count, noise_std = 1_000, 1_000.0, 29.0
+    statistic = SpreadStatistic(width, np.sqrt(width))
+    randomness = np.random.default_rng(0)
+    exact = np.concatenate([[count], np.zeros(width), [0.15 * count]])  # E|x|^2 = 0.15 R^2 around 0
+    found = [
+        statistic.squared_length_scale(
+            exact + randomness.normal(0, noise_std, width + 2), noise_std=noise_std
+        )
+        for _ in range(20)
+    ]
+    assert np.mean(found) == pytest.approx(0.3 * width, rel=0.2)
+    assert (
+        statistic.squared_length_scale(exact + randomness.normal(0, noise_std, width + 2), noise_std=0.0) < 15
+    )

@@ -189,5 +189,5 @@ def test_wide_records_are_read_in_smaller_batches(monkeypatch) -> None:
 
 
 def test_the_number_of_steps_can_be_changed() -> None:
-    assert with_steps(QUICK, 9).schedule.steps == 9
+    assert with_steps(QUICK, 9).schedule_for(DOMAIN).steps == 9
     assert with_steps(QUICK, None) is QUICK

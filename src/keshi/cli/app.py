@@ -20,6 +20,7 @@ from keshi.cli.ledger import ledger_app
 from keshi.cli.sample import sample
 from keshi.cli.synthesize import synthesize
 from keshi.cli.train import train
+from keshi.cli.windows import windows
 from keshi.errors import KeshiError
 
 INTERRUPTED = 130  # exit status of a program that Ctrl-C ended: 128 + SIGINT
@@ -43,7 +44,7 @@ def version(show: bool = typer.Option(False, "--version", help="Print the versio
         raise typer.Exit
 
 
-for verb in (synthesize, domain, embed, train, sample, censor, inspect, demo):
+for verb in (synthesize, domain, embed, train, sample, windows, censor, inspect, demo):
     app.command()(verb)
 app.command("audit-mechanism")(audit_mechanism)
 app.add_typer(ledger_app, name="ledger")

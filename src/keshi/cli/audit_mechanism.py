@@ -23,7 +23,9 @@ def audit_mechanism(
     delta: float | None = typer.Option(
         None, "--delta", help="The claim, with a domain file. Default: 1e-05."
     ),
-    preset: str | None = typer.Option(None, "--preset", help="With a domain file. Default: paper."),
+    preset: str | None = typer.Option(
+        None, "--preset", help="With a domain file. Default: that of synthesize."
+    ),
     relation: str | None = typer.Option(
         None, "--relation", help="With a domain file: replace-one. Default: add-or-remove."
     ),
@@ -96,13 +98,13 @@ def run_audit(
     time_limit: float,
 ) -> MechanismAudit:
     """Audit what stands at `path`."""
-    from keshi._validate import one_of, positive, positive_integer
+    from keshi._validate import positive, positive_integer
     from keshi.auditing.privacy_bounds import lower_bounds
     from keshi.cli.progress import progress_bar
     from keshi.privacy.unit import PrivacyUnit
     from keshi.records.domain import Domain
     from keshi.synthesis import mechanism_audit
-    from keshi.synthesis.presets import PRESETS
+    from keshi.synthesis.presets import preset_for
     from keshi.synthesis.private_embedding import PrivateEmbedding
 
     positive_integer("trials", trials)
@@ -129,10 +131,10 @@ def run_audit(
                     f"{path} is not a domain file and says its own claim; leave out {', '.join(named)}."
                 )
             return mechanism_audit.audit_embedding(PrivateEmbedding.load(path), **options)
-        chosen = PRESETS[one_of("preset", preset or "paper", tuple(PRESETS))]
+        domain = Domain.read(path)
         return mechanism_audit.audit_mechanism(
-            Domain.read(path),
-            chosen,
+            domain,
+            preset_for(domain, preset),
             epsilon=1.0 if epsilon is None else epsilon,
             delta=1e-5 if delta is None else delta,
             unit=PrivacyUnit(relation or "add-or-remove", subject, max_records),  # type: ignore[arg-type]

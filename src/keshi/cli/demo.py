@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from keshi.synthesis.synthesizer import PearlSynthesizer
 
 EPSILON, DELTA = 1.0, 1e-5
-STEPS = 2_500  # of the paper's 8,000, so that the demo ends within minutes
+QUICK_STEPS = 50
 RECORD_LEVEL = (
     "Record level: what is protected is one row, that is one person's year. 5,912 people have up to 5 rows each, "
     "so a person with 5 rows is protected less than this sentence says."
@@ -87,7 +87,7 @@ def _table_part(*, seed: int, quick: bool) -> tuple[PearlSynthesizer, list[Secti
     from keshi.cli.synthesize import audit_sections
     from keshi.datasets.randhie import load_randhie
     from keshi.records.domain_file import loads
-    from keshi.synthesis.presets import PRESETS, with_steps
+    from keshi.synthesis.presets import preset_for, with_steps
     from keshi.synthesis.synthesizer import PearlSynthesizer
 
     text = files("keshi.datasets").joinpath("randhie.toml").read_text(encoding="utf-8")
@@ -102,7 +102,7 @@ def _table_part(*, seed: int, quick: bool) -> tuple[PearlSynthesizer, list[Secti
         domain=domain,
         epsilon=EPSILON,
         delta=DELTA,
-        preset=with_steps(PRESETS["paper"], STEPS // 10 if quick else STEPS),
+        preset=with_steps(preset_for(domain), QUICK_STEPS if quick else None),
         seed=seed,
     )
     with progress_bar("training") as advance:

@@ -13,7 +13,9 @@ if TYPE_CHECKING:
 
 
 def domain(
-    table: Path = typer.Argument(help="csv, parquet or Arrow file."),
+    table: Path = typer.Argument(
+        help="csv, parquet, Arrow or npz file, idx images, or a folder of pictures by class."
+    ),
     output: Path | None = typer.Option(None, "--output", "-o", help="Write here instead of to stdout."),
     epsilon: float | None = typer.Option(
         None, "--epsilon", help="Learn bounds, bins and categories for this much of the privacy budget."
@@ -43,7 +45,7 @@ def domain(
     from keshi.cli.embed import check_folder
     from keshi.cli.progress import note
     from keshi.records.domain_file import draft
-    from keshi.records.files import column_types
+    from keshi.records.files import column_arrays, column_types
 
     if output is not None and output.exists():
         raise ValueError(f"{output} exists; a domain file may hold hours of work and is not overwritten.")
@@ -57,7 +59,7 @@ def domain(
                 f"{' and '.join(idle)} without --epsilon: nothing is spent on a draft. Add --epsilon to learn bounds, "
                 "bins and categories."
             )
-        text = draft(column_types(table), source=table.name)
+        text = draft(column_types(table), source=table.name, arrays=column_arrays(table))
     else:
         learned = _learn(table, epsilon, 1e-5 if delta is None else delta, relation, ledger, run)
         text = learned.text

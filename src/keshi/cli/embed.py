@@ -11,13 +11,21 @@ import typer
 if TYPE_CHECKING:
     from keshi.privacy.ledger import PrivacyLedger
     from keshi.records.domain import Domain
-    from keshi.synthesis.presets import PaperPreset
+    from keshi.synthesis.presets import Preset
     from keshi.synthesis.private_embedding import PrivateEmbedding
 
+RECORDS = (
+    "csv, parquet, Arrow or npz file, idx images, or a folder of pictures by class: the sensitive records."
+)
 DOMAIN = typer.Option(..., "--domain", help="Domain file: what is publicly known of the table.")
 EPSILON = typer.Option(..., "--epsilon", help="Privacy budget to spend.")
 DELTA = typer.Option(1e-5, "--delta", help="The delta of (epsilon, delta).")
-PRESET = typer.Option("paper", "--preset", help="paper: PEARL as published, made private.")
+PRESET = typer.Option(
+    None,
+    "--preset",
+    help="keshi: marginals and an exact generator (default for tables). paper: PEARL as published, made private "
+    "(default for images and windows). dp-merf: the same without the critic.",
+)
 RELATION = typer.Option(
     "add-or-remove", "--relation", help="Or replace-one, where the number of records is public."
 )
@@ -37,14 +45,14 @@ SHOW_VALUES = typer.Option(False, "--show-values", help="Name offending values i
 
 
 def embed(
-    table: Path = typer.Argument(help="csv, parquet or Arrow file with the sensitive records."),
+    table: Path = typer.Argument(help=RECORDS),
     domain: Path = DOMAIN,
     epsilon: float = EPSILON,
     delta: float = DELTA,
     output: Path = typer.Option(
         ..., "--output", "-o", help="Where the embedding goes (a folder, or a .zip)."
     ),
-    preset: str = PRESET,
+    preset: str | None = PRESET,
     relation: str = RELATION,
     subject: str | None = SUBJECT,
     max_records: int | None = MAX_RECORDS,
@@ -58,16 +66,15 @@ def embed(
 
     Example: keshi embed people.csv --domain people.toml --epsilon 1 -o people.embedding
     """
-    from keshi._validate import one_of
     from keshi.records.domain import Domain
-    from keshi.synthesis.presets import PRESETS
+    from keshi.synthesis.presets import preset_for
 
     check_output(output, overwrite=overwrite)
     known = Domain.read(domain)
     embedding = embed_file(
         table,
         known,
-        PRESETS[one_of("preset", preset, tuple(PRESETS))],
+        preset_for(known, preset),
         epsilon=epsilon,
         delta=delta,
         relation=relation,
@@ -108,7 +115,7 @@ def check_folder(output: Path) -> None:
 def embed_file(
     table: Path,
     domain: Domain,
-    preset: PaperPreset,
+    preset: Preset,
     *,
     epsilon: float,
     delta: float,

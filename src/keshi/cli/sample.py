@@ -19,7 +19,7 @@ def sample(
     most_draws: int | None = typer.Option(
         None, "--most-draws", help="Stop after so many draws; default: where it is all but hopeless."
     ),
-    output: Path = typer.Option(..., "--output", "-o", help="Where to (.csv, .csv.gz or .parquet)."),
+    output: Path = typer.Option(..., "--output", "-o", help="Where to (.csv, .csv.gz, .parquet, .npz)."),
     seed: int = typer.Option(0, "--seed", help="Repeats the records."),
     overwrite: bool = typer.Option(False, "--overwrite", help="Replace the output, whatever it holds."),
     neutralise_formulas: bool = typer.Option(
@@ -43,6 +43,7 @@ def sample(
     if output.exists() and not overwrite:  # a mistyped name could be the table of real records
         raise ValueError(f"{output} exists. Choose another name, or add --overwrite.")
     drawn = Generator.load(generator)
+    check_table_output(output, drawn.domain)
     counts: list[SampleCount] = []
     batches = drawn.sample_batches(
         rows, seed=seed, where=where, balance=balance, most_draws=most_draws, count=counts.append

@@ -18,6 +18,7 @@ from keshi.cli.embed import (
     LEDGER,
     MAX_RECORDS,
     PRESET,
+    RECORDS,
     RELATION,
     RUN,
     SEED,
@@ -36,10 +37,11 @@ if TYPE_CHECKING:
     from keshi.privacy.statement import PrivacyStatement
     from keshi.records.domain import Domain
     from keshi.reports.report import Section
+    from keshi.synthesis.synthesizer import Generator
 
 
 def synthesize(
-    table: Path = typer.Argument(help="csv, parquet or Arrow file with the sensitive records."),
+    table: Path = typer.Argument(help=RECORDS),
     domain: Path = DOMAIN,
     epsilon: float = EPSILON,
     output: Path = typer.Option(..., "--output", "-o", help="Folder of the run: release/ and private/."),
@@ -50,7 +52,7 @@ def synthesize(
         "--holdout",
         help="Real records that were kept aside, for the report's train-on-synthetic figures.",
     ),
-    preset: str = PRESET,
+    preset: str | None = PRESET,
     relation: str = RELATION,
     subject: str | None = SUBJECT,
     max_records: int | None = MAX_RECORDS,
@@ -67,13 +69,14 @@ def synthesize(
 
     Example: keshi synthesize people.csv --domain people.toml --epsilon 1 -o run/
     """
-    from keshi._validate import one_of, positive_integer
+    from keshi._validate import positive_integer
     from keshi.artifacts.atomic import leftovers, mark_run, remove_leftovers
     from keshi.artifacts.store import json_to_bytes, write_atomically
+    from keshi.cli.array_report import array_report
     from keshi.privacy.unit import PrivacyUnit
     from keshi.records.domain import Domain
-    from keshi.records.files import column_types, read_batches, write_table
-    from keshi.synthesis.presets import PRESETS
+    from keshi.records.files import column_types, write_table
+    from keshi.synthesis.presets import preset_for
     from keshi.synthesis.private_embedding import PrivateEmbedding
     from keshi.synthesis.sampling import SampleCount
 
@@ -86,6 +89,7 @@ def synthesize(
     release, private = output / "release", output / "private"
     left_by_killed_runs = [path for folder in (output, release, private) for path in leftovers(folder)]
     known = Domain.read(domain)
+    chosen = preset_for(known, preset)
     if (release / "embedding").exists() != resume:
         raise ValueError(
             f"{release} holds no embedding to resume; leave --resume out."
@@ -102,10 +106,10 @@ def synthesize(
         if embedding.domain != known:
             raise ValueError(f"{release / 'embedding'} was made under another domain than {domain}.")
         wanted = PrivacyUnit(relation, subject, max_records)  # type: ignore[arg-type]
-        if embedding.unit != wanted or embedding.preset != preset:
+        if embedding.unit != wanted or embedding.preset != chosen.name:
             raise ValueError(
                 f"{release / 'embedding'} was made with preset {embedding.preset} for {embedding.unit.describe()}, and "
-                f"{preset} for {wanted.describe()} is asked for; give the same options, or choose another folder."
+                f"{chosen.name} for {wanted.describe()} is asked for; give the same options, or choose another folder."
             )
         promised = (embedding.statement.epsilon, embedding.statement.delta)
         if known.learned is None and promised != (epsilon, delta):
@@ -120,7 +124,7 @@ def synthesize(
             embedding = embed_file(
                 table,
                 known,
-                PRESETS[one_of("preset", preset, tuple(PRESETS))],
+                chosen,
                 epsilon=epsilon,
                 delta=delta,
                 relation=relation,
@@ -137,7 +141,8 @@ def synthesize(
     rows = rows or max(1, round(embedding.count))
     counts: list[SampleCount] = []
     batches = generator.sample_batches(rows, seed=seed, count=counts.append)
-    write_table(batches, release / "synthetic.csv")
+    synthetic = release / synthetic_name(known)
+    write_table(batches, synthetic)
     if counts[-1].drawn > counts[-1].kept:  # some broke a constraint beyond repair
         print(counts[-1], file=sys.stderr)
     statement = embedding.statement
@@ -145,28 +150,40 @@ def synthesize(
     write_atomically(release / "CARD.md", release_card(statement, known).encode())
     remove_leftovers(left_by_killed_runs)
     mark_run(output, verb="synthesize")
-    print(f"wrote {release} (synthetic.csv with {rows:,} records, embedding, generator, statement.json)")
+    print(f"wrote {release} ({synthetic.name} with {rows:,} records, embedding, generator, statement.json)")
     print(statement.sentence)
     if report:
-        import pandas as pd
-
-        real = pd.concat(list(read_batches(table, known)()), ignore_index=True)[list(known.columns)]
-        held = None
-        if holdout is not None:
-            held = pd.concat(list(read_batches(holdout, known)()), ignore_index=True)[list(known.columns)]
         cost = {"CPU seconds": time.process_time() - cpu, "seconds": time.perf_counter() - started}
-        _, sections = audit_sections(
-            generator.sample(min(rows, len(real)), seed=seed)[list(known.columns)],  # without identifiers
-            real,
-            held,
-            known,
-            generator,
-            cost=cost,
-            seed=seed,
-        )
+        measure = array_report if known.array_columns else table_report
+        sections = measure(table, holdout, generator, rows=rows, cost=cost, seed=seed)
         write_private_report(private, f"Synthetic {table.stem}", statement, sections)
         print(f"report for you alone: {private / 'report.html'}")
-    print(f"Next: keshi sample {release / 'generator'} --rows 100000 -o more.csv")
+    print(f"Next: keshi sample {release / 'generator'} --rows 100000 -o more{synthetic.suffix}")
+
+
+def synthetic_name(domain: Domain) -> str:
+    """The file of synthetic records in release/: npz where there are images or windows."""
+    return "synthetic.npz" if domain.array_columns else "synthetic.csv"
+
+
+def table_report(
+    table: Path, holdout: Path | None, generator: Generator, *, rows: int, cost: dict[str, float], seed: int
+) -> list[Section]:
+    """The owner's report of a synthetic table: reads the real one whole."""
+    import pandas as pd
+
+    from keshi.records.files import read_batches
+
+    known = generator.domain
+    real, held = (
+        None
+        if path is None
+        else pd.concat(list(read_batches(path, known)()), ignore_index=True)[list(known.columns)]
+        for path in (table, holdout)
+    )
+    assert real is not None
+    synthetic = generator.sample(min(rows, len(real)), seed=seed)[list(known.columns)]  # no identifiers
+    return audit_sections(synthetic, real, held, known, generator, cost=cost, seed=seed)[1]
 
 
 @contextmanager
@@ -217,7 +234,13 @@ def audit_sections(
             seed=seed,
             progress=lambda what: advance(next(done), 7, what),
         )
-    settings = {
+    points = [vars(point) for point in generator.learning_curve]
+    return audit, synthesis_sections(audit, points, settings=report_settings(generator, seed=seed), cost=cost)
+
+
+def report_settings(generator: Any, *, seed: int) -> dict[str, Any]:
+    """What a report says of how a release was made."""
+    return {
         "preset": generator.preset,
         "epsilon": generator.statement.epsilon,
         "delta": generator.statement.delta,
@@ -225,8 +248,6 @@ def audit_sections(
         "training steps": generator.learning_curve[-1].step,
         "seed of the training": seed,
     }
-    points = [vars(point) for point in generator.learning_curve]
-    return audit, synthesis_sections(audit, points, settings=settings, cost=cost)
 
 
 def write_private_report(
@@ -258,8 +279,8 @@ def release_card(statement: PrivacyStatement, domain: Domain) -> str:
         *(f"- {item}" for item in NOT_PROTECTED),
         "",
         "## Contents",
-        f"- `synthetic.csv`: records drawn from the generator, {len(domain.columns)} columns; one may equal a real "
-        "record by chance.",
+        f"- `{synthetic_name(domain)}`: records drawn from the generator, {len(domain.columns)} columns; one may equal "
+        "a real record by chance.",
         "- `embedding/`: the noisy measurements; any number of generators can be trained from it.",
         "- `generator/`: draws further records with `keshi sample`.",
         "- `statement.json`: the guarantee and every figure behind it.",

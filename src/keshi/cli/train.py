@@ -57,12 +57,11 @@ def train_embedding(
     embedding: PrivateEmbedding, *, steps: int | None, seed: int, threads: int | None
 ) -> Generator:
     """Train with a progress bar."""
-    from keshi._validate import one_of
     from keshi.cli.progress import progress_bar
-    from keshi.synthesis.presets import PRESETS, with_steps
+    from keshi.synthesis.presets import preset_for, with_steps
     from keshi.synthesis.synthesizer import train
 
-    preset = with_steps(PRESETS[one_of("preset", embedding.preset, tuple(PRESETS))], steps)
+    preset = with_steps(preset_for(embedding.domain, embedding.preset), steps)
     with progress_bar("training") as advance:
         return train(
             embedding,

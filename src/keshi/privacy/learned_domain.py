@@ -132,7 +132,7 @@ def learn_domain(
     file with few missing values later, and the refusal would tell.
 
     Args:
-        path: csv, parquet or Arrow file.
+        path: csv, parquet or Arrow file; images and windows are declared, not learnt.
         epsilon, delta: What is spent; a tenth of delta goes to the threshold of the category lists.
         unit: The unit of privacy; every record must be a unit of its own. None: adding or removing one record.
         ledger: Where it is spent; without one, a throw-away ledger with exactly this budget.
@@ -156,6 +156,12 @@ def learn_domain(
     types = column_types(path)
     if not types:
         raise RecordsError(f"{path}: the table has no columns.")
+    arrays = sorted(name for name, kind in types.items() if kind == "array")
+    if arrays:
+        raise DomainError(
+            f"{path}: {arrays} hold images or windows, whose bounds are declared and not learnt: the range of a pixel "
+            "or of a sensor is public. `keshi domain` without --epsilon drafts the file."
+        )
     texts = [name for name, kind in types.items() if kind == "text"]
     ladders = {
         name: ladder(cast(LadderKind, kind))

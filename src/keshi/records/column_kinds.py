@@ -100,7 +100,67 @@ class Timestamp:
         return datetime.fromisoformat(self.lower).tzinfo is not None
 
 
-Column = Categorical | Numerical | Timestamp
+@dataclass(frozen=True)
+class Image:
+    """A column of images between public bounds, each of the same size.
+
+    Attributes:
+        height, width: In pixels.
+        channels: 1 for grey values, 3 for colours.
+        lower, upper: The public bounds of a pixel, or of each channel.
+        integer: Whether pixels are whole numbers; those from 0 to 255 come back as uint8.
+    """
+
+    height: int
+    width: int
+    channels: int = 1
+    lower: float | tuple[float, ...] = 0
+    upper: float | tuple[float, ...] = 255
+    integer: bool = True
+
+    def __post_init__(self) -> None:
+        _bounds_to_tuples(self)
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Of one image: (height, width), with (channels,) behind where there are several."""
+        return (self.height, self.width) if self.channels == 1 else (self.height, self.width, self.channels)
+
+
+@dataclass(frozen=True)
+class Window:
+    """A column of pieces of equal length of a recording, with public bounds.
+
+    Attributes:
+        length: Samples in a window.
+        channels: Sensor channels.
+        lower, upper: The public bounds of a sample, or of each channel: the ranges of the sensors.
+        rate: Samples per second, where it is known.
+    """
+
+    length: int
+    channels: int
+    lower: float | tuple[float, ...]
+    upper: float | tuple[float, ...]
+    rate: float | None = None
+
+    def __post_init__(self) -> None:
+        _bounds_to_tuples(self)
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Of one window: (length, channels)."""
+        return (self.length, self.channels)
+
+
+ArrayColumn = Image | Window
+Column = Categorical | Numerical | Timestamp | Image | Window
+
+
+def _bounds_to_tuples(column: Image | Window) -> None:
+    for key in ("lower", "upper"):
+        if isinstance(getattr(column, key), list):
+            object.__setattr__(column, key, tuple(getattr(column, key)))
 
 
 def _plain_bins(column: Numerical | Timestamp) -> None:

@@ -6,6 +6,7 @@ libraries guess a column's type from all its values, and such a guess would let 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time
@@ -18,8 +19,10 @@ from numpy.typing import NDArray
 
 from keshi.records.column_kinds import Categorical, Numerical, Ordinal, Timestamp, category_key
 from keshi.records.domain import table_name
+from keshi.records.encoded import FEATURE_BITS
 
 OTHER = "OTHER"
+MOST_PLACES = 15  # decimal places, before or after the point: a float64 has no more
 _EPOCH = datetime(1970, 1, 1)
 _EPOCH_UTC = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -153,9 +156,16 @@ def decode_cells(column: Categorical, cells: NDArray[np.int64]) -> pd.Series:
 
 
 def decode_numbers(column: Numerical, share: NDArray[np.float64], missing: NDArray[np.bool_]) -> pd.Series:
-    """Shares of the range, in [0, 1], back to numbers in the column's dtype."""
+    """Shares of the range, in [0, 1], back to numbers in the column's dtype.
+
+    Other than whole numbers keep the decimal places that the grid of encoded vectors can tell apart: 0.05, and not
+    0.05000000000000002.
+    """
     numbers = column.lower + share * (column.upper - column.lower)
     if not column.integer:
+        places = math.ceil(-math.log10((column.upper - column.lower) / 2 ** (FEATURE_BITS + 1)))
+        if abs(places) <= MOST_PLACES:
+            numbers = np.clip(np.round(numbers, places), column.lower, column.upper)
         series: Any = pd.Series(np.where(missing, np.nan, numbers))
         return series.astype(column.dtype or "float64")  # type: ignore[no-any-return]
     numbers = np.clip(np.rint(numbers), np.ceil(column.lower), np.floor(column.upper))

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from keshi.errors import DomainError
-from keshi.records.column_kinds import Categorical, Column
+from keshi.records.column_kinds import ArrayColumn, Categorical, Column
 
 if TYPE_CHECKING:
     from keshi.records.constraints import Constraint
@@ -30,11 +30,12 @@ class Slot:
     """Where a part of a column stands in the encoded vector of a record.
 
     kind "categorical" is a one-hot block, "numerical" one value in [-1, 1], "missing" one indicator that follows
-    the value of a numerical or timestamp column (the value is 0 where the indicator is 1).
+    the value of a numerical or timestamp column (the value is 0 where the indicator is 1), "array" the entries of an
+    image or a window, each in [-1, 1], in the order of its axes.
     """
 
     column: str
-    kind: Literal["categorical", "numerical", "missing"]
+    kind: Literal["categorical", "numerical", "missing", "array"]
     start: int
     stop: int
 
@@ -73,7 +74,7 @@ class Domain:
     """Public knowledge of a table: its columns, its label, and what happens to a value outside.
 
     Attributes:
-        columns: Column name -> Categorical, Ordinal, Numerical or Timestamp, in the order of the table.
+        columns: Column name -> Categorical, Ordinal, Numerical, Timestamp, Image or Window, in the order of the table.
         label: Name of the categorical column that says the class of a record; None where there is none.
         outside: "clip" moves a number to the nearest bound and an unlisted category to OTHER where the column has
             that cell; "refuse" raises. An unlisted category without an OTHER cell is refused under both.
@@ -169,6 +170,8 @@ class Domain:
                 continue
             if isinstance(column, Categorical):
                 slots.append(Slot(name, "categorical", start, start + column.cells))
+            elif isinstance(column, ArrayColumn):
+                slots.append(Slot(name, "array", start, start + math.prod(column.shape)))
             else:
                 slots.append(Slot(name, "numerical", start, start + 1))
                 if column.missing:
@@ -183,8 +186,14 @@ class Domain:
 
     @property
     def largest_norm(self) -> float:
-        """Largest L2 norm an encoded record can have: every column gives at most 1."""
-        return math.sqrt(len({slot.column for slot in self.slots}))
+        """Largest L2 norm an encoded record can have: a column gives at most 1, an image or a window 1 an entry."""
+        entries = sum(slot.stop - slot.start for slot in self.slots if slot.kind == "array")
+        return math.sqrt(entries + len({slot.column for slot in self.slots if slot.kind != "array"}))
+
+    @cached_property
+    def array_columns(self) -> dict[str, ArrayColumn]:
+        """The images and windows among the columns."""
+        return {name: column for name, column in self.columns.items() if isinstance(column, ArrayColumn)}
 
     @classmethod
     def read(cls, path: str | Path) -> Domain:

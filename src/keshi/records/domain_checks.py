@@ -9,10 +9,20 @@ from datetime import datetime
 from itertools import pairwise
 from typing import Any
 
-from keshi.records.column_kinds import Categorical, Column, Numerical, Timestamp, category_key
+from keshi.records.column_kinds import (
+    ArrayColumn,
+    Categorical,
+    Column,
+    Image,
+    Numerical,
+    Timestamp,
+    category_key,
+)
 from keshi.records.domain import Learned
 
 MOST_BINS = 255  # cut points: whoever counts bins pays noise for each of them, and a bin fits a byte
+LONGEST_SIDE = 2**20  # of an image or a window: sizes stay far below what an integer or an address can hold
+_FLOAT32 = 3e38  # the largest magnitude of a value that comes back as float32
 
 
 def column_problems(name: str, column: Column) -> list[str]:
@@ -23,6 +33,8 @@ def column_problems(name: str, column: Column) -> list[str]:
         for key in ("missing", "other", "integer")
         if not isinstance(getattr(column, key, False), bool)
     ]
+    if isinstance(column, ArrayColumn):
+        return problems + _array_problems(name, column)
     if column.dtype is not None and not isinstance(column.dtype, str):
         problems.append(f"column {name!r}: dtype must be the name of a pandas dtype, got {column.dtype!r}.")
     if isinstance(column, Categorical):
@@ -175,6 +187,49 @@ def _bound_problems(name: str, column: Numerical) -> list[str]:
                 f"column {name!r}: whole numbers must fit 64 bits; narrow the bounds or leave integer out."
             ]
     return []
+
+
+def _array_problems(name: str, column: ArrayColumn) -> list[str]:
+    sides = ("height", "width", "channels") if isinstance(column, Image) else ("length", "channels")
+    problems = [
+        f"column {name!r}: {key} must be a whole number from 1 to {LONGEST_SIDE:,}, got {getattr(column, key)!r}."
+        for key in sides
+        if type(getattr(column, key)) is not int or not 1 <= getattr(column, key) <= LONGEST_SIDE
+    ]
+    if problems:
+        return problems
+    for key in ("lower", "upper"):
+        bounds = getattr(column, key)
+        if isinstance(bounds, tuple) and len(bounds) != column.channels:
+            problems.append(
+                f"column {name!r}: {key} must be one number or one for each of the {column.channels} channels, got "
+                f"{len(bounds)}."
+            )
+        problems += [
+            f"column {name!r}: {key} must be a finite number, got {bound!r}."
+            for bound in (bounds if isinstance(bounds, tuple) else (bounds,))
+            if not _is_finite(bound)
+        ]
+    rate = getattr(column, "rate", None)
+    if rate is not None and not (_is_finite(rate) and rate > 0):
+        problems.append(f"column {name!r}: rate must be samples per second, above 0, got {rate!r}.")
+    if problems:
+        return problems
+    whole = isinstance(column, Image) and column.integer
+    limit, what = (2.0**53, "exact whole numbers") if whole else (_FLOAT32, "32-bit numbers")
+    for lower, upper in zip(*(_of_channels(column, key) for key in ("lower", "upper")), strict=True):
+        if not lower < upper:
+            problems.append(f"column {name!r}: lower must be below upper, got {lower} and {upper}.")
+        elif max(-lower, upper) > limit:
+            problems.append(f"column {name!r}: the bounds {lower} and {upper} are too large for {what}.")
+        elif whole and math.ceil(lower) > math.floor(upper):
+            problems.append(f"column {name!r}: there is no whole number between {lower} and {upper}.")
+    return list(dict.fromkeys(problems))
+
+
+def _of_channels(column: ArrayColumn, key: str) -> tuple[float, ...]:
+    bounds = getattr(column, key)
+    return bounds if isinstance(bounds, tuple) else (bounds,) * column.channels
 
 
 def _text_problems(what: str, texts: list[Any]) -> list[str]:

@@ -11,7 +11,7 @@ import tomlkit
 from tomlkit.exceptions import TOMLKitError
 
 from keshi.errors import DomainError
-from keshi.records.column_kinds import Categorical, Column, Numerical, Ordinal, Timestamp
+from keshi.records.column_kinds import Categorical, Column, Image, Numerical, Ordinal, Timestamp, Window
 from keshi.records.constraints import parse_constraints
 from keshi.records.domain import Domain, Learned, listing, table_name
 from keshi.records.domain_checks import learned_problems
@@ -23,12 +23,16 @@ _TYPES: dict[str, type[Any]] = {
     "ordinal": Ordinal,
     "numerical": Numerical,
     "timestamp": Timestamp,
+    "image": Image,
+    "window": Window,
 }
 _NEEDED = {
     "categorical": ("categories",),
     "ordinal": ("categories",),
     "numerical": ("lower", "upper"),
     "timestamp": ("lower", "upper"),
+    "image": ("height", "width"),
+    "window": ("length", "channels", "lower", "upper"),
 }
 
 
@@ -159,7 +163,8 @@ def _type_name(column: Column) -> str:
 def _column_table(column: Column) -> dict[str, Any]:
     table: dict[str, Any] = {"type": _type_name(column)}
     for key, value in vars(column).items():
-        if value is None or value is False or (key == "bins" and not value):
+        default = type(column).__dataclass_fields__[key].default
+        if value is None or value is default is False or (key == "bins" and not value):
             continue
         table[key] = list(value) if isinstance(value, tuple) else value
     return table
@@ -251,15 +256,49 @@ _DRAFTS = {
         '# upper = "2030-01-01T00:00:00"',
         _MOMENT_BINS,
     ),
+    "code": (
+        'type = "categorical"',
+        "# categories = [0, 1, 2]        # all classes that are possible, from a code book; not read off the file",
+    ),
 }
+_ARRAY_BOUNDS = (
+    "# lower = ?                     # the smallest value that is possible, one number or one for each channel",
+    "# upper = ?                     # such as the range of the sensor: [16.0, 16.0, 16.0, 2000.0, 2000.0, 2000.0]",
+)
+_MISSING = "# missing = true                # a missing value is a cell of its own"
 
 
-def draft(types: Mapping[str, str], *, source: str) -> str:
+def array_lines(shape: Sequence[int], dtype: str) -> list[str]:
+    """What is drafted of a column of arrays: its shape and type. uint8 in two or three axes is an image."""
+    if dtype == "uint8" and len(shape) in (2, 3):
+        channels = shape[2] if len(shape) == 3 else 1
+        sides = [f"height = {shape[0]}", f"width = {shape[1]}", f"channels = {channels}"]
+        return ['type = "image"', *sides, "lower = 0", "upper = 255", "integer = true"]
+    if len(shape) == 3:
+        sides = [f"height = {shape[0]}", f"width = {shape[1]}", f"channels = {shape[2]}"]
+        return ['type = "image"', *sides, "integer = false", *_ARRAY_BOUNDS]
+    if len(shape) == 2:
+        kind = 'type = "window"                # pieces of a recording; for an image: type, height, width'
+        sides = [f"length = {shape[0]}               # samples", f"channels = {shape[1]}"]
+        return [kind, *sides, *_ARRAY_BOUNDS, "# rate = ?                      # samples per second"]
+    raise DomainError(
+        f"a record of shape {tuple(shape)} is neither an image (height, width[, channels]) nor a window "
+        "(length, channels); reshape the array."
+    )
+
+
+def draft(
+    types: Mapping[str, str],
+    *,
+    source: str,
+    arrays: Mapping[str, tuple[Sequence[int], str]] | None = None,
+) -> str:
     """A domain file to fill in: names and types only, because bounds, bins and categories would reveal records.
 
     Args:
-        types: Column name -> "text", "integer", "number", "boolean" or "timestamp".
+        types: Column name -> "text", "integer", "number", "boolean", "timestamp", "code" or "array".
         source: Name of the file they come from.
+        arrays: Shape and dtype of the records of each "array".
     """
     source = " ".join(source.split())  # a comment ends where the line ends
     lines = [
@@ -278,5 +317,5 @@ def draft(types: Mapping[str, str], *, source: str) -> str:
             "",
             table_name(name),
         ]
-        lines += [*_DRAFTS[kind], "# missing = true                # a missing value is a cell of its own"]
+        lines += [*_DRAFTS[kind], _MISSING] if kind in _DRAFTS else array_lines(*(arrays or {})[name])
     return "\n".join(lines) + "\n"

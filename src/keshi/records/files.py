@@ -1,5 +1,6 @@
 """Tables in files: csv (also compressed), parquet and Arrow, read in batches, never whole; written atomically.
 
+Files of images and windows are read in `array_files` and written in `npz_output`; the way in is here for them too.
 Imports neither privacy nor networks.
 """
 
@@ -9,14 +10,17 @@ import gzip
 import os
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from keshi.errors import RecordsError
+from keshi.records.array_files import ArrayType, array_batches, array_types, holds_arrays, mapping_table
+from keshi.records.arrays import stacked
 from keshi.records.column_kinds import Numerical
 from keshi.records.domain import Domain
 
@@ -27,18 +31,22 @@ TableBatches = Callable[[], Iterator[pd.DataFrame]]
 _CSV = (".csv", ".csv.gz", ".csv.bz2", ".csv.zst", ".tsv", ".tsv.gz", ".txt")
 _PARQUET = (".parquet", ".pq")
 _ARROW = (".arrow", ".feather", ".ipc")
+_NPZ = ".npz"
 # A value that a spreadsheet would run as a formula begins with one of these.
 _FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 
 
 def table_batches(table: Any, *, rows: int = BATCH_ROWS) -> TableBatches:
-    """Batches of a table in memory: pandas, polars, Arrow, or anything narwhals reads. The table is not changed.
+    """Batches of a table in memory: pandas, polars, Arrow, or anything narwhals reads, or arrays by the names of their
+    columns. The table is not changed.
 
     Raises:
         RecordsError: if it is not a table.
     """
     import narwhals.stable.v1 as nw
 
+    if isinstance(table, Mapping) and all(isinstance(array, np.ndarray) for array in table.values()):
+        table = mapping_table(table)
     try:
         frame = nw.from_native(table, eager_only=True)
     except (TypeError, ValueError) as error:
@@ -58,7 +66,9 @@ def table_batches(table: Any, *, rows: int = BATCH_ROWS) -> TableBatches:
 
 
 def read_batches(path: str | Path, domain: Domain, *, rows: int = BATCH_ROWS) -> TableBatches:
-    """Batches of the table in a csv, parquet or Arrow file, typed as the domain says.
+    """Batches of the table in a csv, parquet, Arrow or npz file, of idx files or a folder of pictures by class.
+
+    They are typed as the domain says.
 
     Raises:
         RecordsError: if the file is not there, is empty, or (when it is read) is not what its name says.
@@ -66,6 +76,8 @@ def read_batches(path: str | Path, domain: Domain, *, rows: int = BATCH_ROWS) ->
     path = Path(path)
     _check_file(path)
     name = path.name.lower()
+    if holds_arrays(path):
+        return lambda: array_batches(path, domain, rows=rows)
     if name.endswith(_CSV):
         return lambda: _csv_batches(path, domain, rows)
     if name.endswith(_PARQUET):
@@ -76,9 +88,15 @@ def read_batches(path: str | Path, domain: Domain, *, rows: int = BATCH_ROWS) ->
 def column_types(path: str | Path) -> dict[str, str]:
     """Names and types of the columns of a file: "text", "integer", "number", "boolean" or "timestamp".
 
-    Types are guessed from the first rows of a text file; they are the owner's declaration, not a private release.
+    Beside images and windows, which are "array", whole numbers are a "code". Types are guessed from the
+    first rows of a text file; they are the owner's declaration, not a private release.
     """
     import pyarrow as pa
+
+    path = Path(path)
+    if holds_arrays(path):
+        _check_file(path)
+        return array_types(path)[0]
 
     def kind(arrow: Any) -> str:
         if pa.types.is_boolean(arrow):
@@ -94,10 +112,19 @@ def column_types(path: str | Path) -> dict[str, str]:
     return {field.name: kind(field.type) for field in _schema(path)}
 
 
+def column_arrays(path: str | Path) -> dict[str, ArrayType]:
+    """Shape and dtype of the records of every column of images or windows in a file; none in a csv file."""
+    path = Path(path)
+    _check_file(path)
+    return array_types(path)[1] if holds_arrays(path) else {}
+
+
 def zoned_columns(path: str | Path) -> set[str]:
     """Names of the timestamp columns of a file whose moments carry an offset from UTC, as far as its types say."""
     import pyarrow as pa
 
+    if holds_arrays(Path(path)):
+        return set()
     return {
         field.name
         for field in _schema(path)
@@ -113,6 +140,8 @@ def _schema(path: str | Path) -> Any:
     path = Path(path)
     _check_file(path)
     name = path.name.lower()
+    if holds_arrays(path):
+        raise RecordsError(f"{path}: expected a csv, parquet or Arrow file.")
     with _readable(path):
         if name.endswith(_CSV):
             with pa.csv.open_csv(path, parse_options=_parse_options(path)) as reader:
@@ -139,12 +168,14 @@ def write_table(
 
     Args:
         tables: The records, in batches of the same columns, at least one.
-        path: Where to; the ending says the format (.csv, .csv.gz, .parquet).
+        path: Where to; the ending says the format (.csv, .csv.gz, .parquet, and .npz for images and windows).
         neutralise_formulas: Put a quote before every text that a spreadsheet would run as a formula.
 
     Returns:
         The number of texts that were quoted.
     """
+    from keshi.records.npz_output import write_npz
+
     path = Path(path)
     check_table_output(path)
     name = path.name.lower()
@@ -157,10 +188,16 @@ def write_table(
             if neutralise_formulas:
                 table, found = _neutralised(table)
                 changed += found
+            if not name.endswith(_NPZ) and any(
+                stacked(table[column].iloc[:1]) is not None for column in table
+            ):
+                raise RecordsError(f"{path}: images and windows are written as .npz; give such a name.")
             yield table
 
     try:
-        if name.endswith(_PARQUET):
+        if name.endswith(_NPZ):
+            write_npz(batches(), temporary)
+        elif name.endswith(_PARQUET):
             _write_parquet(batches(), temporary)
         else:
             _write_csv(batches(), temporary, compress=name.endswith(".gz"))
@@ -172,14 +209,18 @@ def write_table(
     return changed
 
 
-def check_table_output(path: Path) -> None:
-    """Raise unless a table can be written to `path`.
+def check_table_output(path: Path, domain: Domain | None = None) -> None:
+    """Raise unless a table can be written to `path`: one of this domain, where it is given.
 
     Raises:
         RecordsError: if the ending is none of ours, or there is no folder to write in.
     """
-    if not path.name.lower().endswith((".csv", ".csv.gz", *_PARQUET)):
-        raise RecordsError(f"{path}: a table is written as .csv, .csv.gz or .parquet; give such a name.")
+    if not path.name.lower().endswith((".csv", ".csv.gz", *_PARQUET, _NPZ)):
+        raise RecordsError(
+            f"{path}: a table is written as .csv, .csv.gz, .parquet or .npz; give such a name."
+        )
+    if domain is not None and domain.array_columns and not path.name.lower().endswith(_NPZ):
+        raise RecordsError(f"{path}: images and windows are written as .npz; give such a name.")
     if path.is_dir():
         raise RecordsError(f"{path}: this is a folder; give the name of a file in it.")
     if not path.parent.is_dir():
@@ -232,11 +273,15 @@ def _neutralised(table: pd.DataFrame) -> tuple[pd.DataFrame, int]:
 
 def _check_file(path: Path) -> None:
     if path.is_dir():
-        raise RecordsError(f"{path}: expected a file with a table, this is a folder.")
+        array_types(path)  # raises unless it is a folder of idx files or of pictures
+        return
     if not path.exists():
         raise RecordsError(f"{path}: there is no such file.")
-    if not path.name.lower().endswith(_CSV + _PARQUET + _ARROW):
-        raise RecordsError(f"{path}: expected a table in {', '.join(_CSV + _PARQUET + _ARROW)}.")
+    if not holds_arrays(path) and not path.name.lower().endswith(_CSV + _PARQUET + _ARROW):
+        endings = ", ".join((*_CSV, *_PARQUET, *_ARROW, _NPZ))
+        raise RecordsError(
+            f"{path}: expected a table in {endings}, idx files or a folder of pictures by class."
+        )
     if path.stat().st_size == 0:
         raise RecordsError(f"{path}: the file is empty; expected a header line and records.")
 

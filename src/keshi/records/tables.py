@@ -16,7 +16,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from keshi.errors import DomainError
-from keshi.records.column_kinds import Categorical, Column, Timestamp
+from keshi.records.arrays import decode_arrays, read_arrays
+from keshi.records.column_kinds import ArrayColumn, Categorical, Column, Timestamp
 from keshi.records.columns import (
     Problem,
     decode_cells,
@@ -96,6 +97,10 @@ class TableEncoder:
                     cells = np.asarray(vectors[:, slot.start : slot.stop]).argmax(axis=1)
                 columns[name] = decode_cells(column, cells)
                 continue
+            if isinstance(column, ArrayColumn):
+                slot = slots[name, "array"]
+                columns[name] = decode_arrays(column, vectors[:, slot.start : slot.stop])
+                continue
             scaled = np.asarray(vectors[:, slots[name, "numerical"].start], dtype=np.float64)
             missing = np.zeros(len(scaled), dtype=bool)
             if column.missing:
@@ -166,10 +171,13 @@ class TableEncoder:
     def _encode_column(
         self, name: str, column: Column, series: pd.Series
     ) -> tuple[NDArray[np.int64], NDArray[np.float64], list[Problem]]:
-        """Cells of a categorical column or (missing indicator, scaled values) of a number, and what is wrong."""
+        """Cells of a categorical column or (missing indicator, scaled values) of others, and what is wrong."""
         if isinstance(column, Categorical):
             cells, problems = read_cells(name, column, series)
             return cells, np.empty(0), problems
+        if isinstance(column, ArrayColumn):
+            entries, problems = read_arrays(name, column, series, outside=self.domain.outside)
+            return np.empty(0, dtype=np.int64), entries, problems
         if isinstance(column, Timestamp):
             numbers, missing, problems = read_seconds(name, column, series)
             lower, upper = column.bounds_seconds
@@ -189,6 +197,8 @@ class TableEncoder:
         for slot in (slot for slot in self.domain.slots if slot.column == name):
             if slot.kind == "categorical":
                 vectors[np.arange(len(cells)), slot.start + cells] = 1.0
+            elif slot.kind == "array":
+                vectors[:, slot.start : slot.stop] = values
             else:
                 vectors[:, slot.start] = values if slot.kind == "numerical" else cells
 
@@ -197,6 +207,8 @@ class TableEncoder:
         problems = []
         ends = np.array([0.0, 1.0, 0.5])
         for name, column in self.domain.columns.items():
+            if isinstance(column, ArrayColumn):  # its dtype follows from what is declared
+                continue
             try:
                 if isinstance(column, Categorical):
                     decode_cells(column, np.arange(column.cells))
@@ -221,7 +233,7 @@ def _outside_problems(
     numbers: NDArray[np.float64],
     missing: NDArray[np.bool_],
 ) -> list[Problem]:
-    assert not isinstance(column, Categorical)
+    assert not isinstance(column, Categorical | ArrayColumn)
     lower, upper = column.bounds_seconds if isinstance(column, Timestamp) else (column.lower, column.upper)
     problems = []
     for key, how, bad in (

@@ -45,6 +45,13 @@ def synthesis_sections(
         marginals_section(audit.fidelity),
         pairs_section(audit.fidelity, independent=audit.independent, holdout=audit.holdout),
     ]
+    sections.append(training_section(learning_curve))
+    sections.append(settings_section(settings, cost=cost))
+    return sections
+
+
+def training_section(learning_curve: Sequence[Mapping[str, float]]) -> Section:
+    """How the generator came near the embedding; points {step, loss, noise_floor, effective_size}."""
     steps = [point["step"] for point in learning_curve]
     curves = [
         {"name": name, "x": steps, "y": [point[key] for point in learning_curve]}
@@ -56,9 +63,7 @@ def synthesis_sections(
         f"The critic's weights looked at {sizes[0]:.0f} frequencies at first and {sizes[-1]:.0f} at the end "
         "(effective sample size)."
     )
-    sections.append(learning_curves_section(curves, title="Training", text=text, log_y=True))
-    sections.append(settings_section(settings, cost=cost))
-    return sections
+    return learning_curves_section(curves, title="Training", text=text, log_y=True)
 
 
 def synthesis_report(

@@ -12,7 +12,7 @@ PEARL (Liew et al., ICLR 2022), section 3: F(x, y) = f(x) (outer) onehot(y), one
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -101,6 +101,9 @@ class CharacteristicFeatures(Features):
             membership[batch.classes[rows], np.arange(n)] = weights[rows]
             total += membership @ pairs[:n].view(np.float32)  # (n, 2 k): c1, s1, c2, s2, ...
         return np.ascontiguousarray(total.astype(np.int64)).ravel()
+
+    def cut(self, most: int) -> CharacteristicFeatures:
+        return replace(self, frequencies=self.frequencies[:most])
 
     def settings(self) -> dict[str, Any]:
         return {"n_classes": self.n_classes}

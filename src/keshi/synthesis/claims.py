@@ -15,7 +15,7 @@ from keshi.privacy.unit import PrivacyUnit
 from keshi.records.domain import Domain
 from keshi.records.tables import TableEncoder
 from keshi.synthesis import synthesizer
-from keshi.synthesis.embedding import Partial, Preset, embed_partial
+from keshi.synthesis.embedding import Partial, Planner, embed_partial
 from keshi.synthesis.features import WEIGHT
 from keshi.synthesis.private_embedding import PrivateEmbedding
 from keshi.synthesis.repeated_plan import FixedPlans
@@ -70,7 +70,7 @@ class Claim:
 
 
 def released(
-    table: pd.DataFrame, domain: Domain, preset: Preset, *, claim: Claim, ledger: PrivacyLedger
+    table: pd.DataFrame, domain: Domain, preset: Planner, *, claim: Claim, ledger: PrivacyLedger
 ) -> PrivateEmbedding:
     """One run of the real path under the claim, with these measurements and this ledger."""
     return synthesizer.embed_table(

@@ -35,7 +35,7 @@ RecordBatches = Callable[[], Iterable[EncodedBatch]]
 """Encoded records that can be read from the start as often as called."""
 
 
-class Preset(Protocol):
+class Planner(Protocol):
     """What plans the measurements: from n, epsilon, the domain and earlier measurements only."""
 
     @property
@@ -202,7 +202,7 @@ def measure(
 def embed(
     records: RecordBatches,
     domain: Domain,
-    preset: Preset,
+    preset: Planner,
     *,
     epsilon: float,
     delta: float,

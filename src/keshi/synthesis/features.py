@@ -57,6 +57,13 @@ class Features(ABC):
         """Public arrays that go with the settings."""
         return {}
 
+    def cut(self, most: int) -> Features:
+        """The same block with at most so many of what it is made of; its noise is then calibrated for these.
+
+        An audit's many trials run on a plan that was cut, through the same code as the whole.
+        """
+        return self
+
     def sensitivity(self, unit: PrivacyUnit) -> float:
         """L2 sensitivity of the sums to one unit of privacy, in steps of 1 / (AMPLITUDE * WEIGHT).
 
@@ -126,14 +133,16 @@ class SpreadStatistic(Features):
     def settings(self) -> dict[str, Any]:
         return {"width": self.width, "radius": self.radius}
 
-    def squared_length_scale(self, values: NDArray[np.float64]) -> float:
+    def squared_length_scale(self, values: NDArray[np.float64], *, noise_std: float) -> float:
         """E|x - x'|^2 from the noisy values, kept within what the domain allows.
 
         Args:
             values: (size,) noisy sums, in units of one record.
+            noise_std: Of their noise, which makes |mean|^2 larger by its variance in each of the many coordinates.
         """
         count = max(float(values[0]), 1.0)
         mean = values[1:-1] / count
-        spread = 2.0 * (float(values[-1]) / count - float(mean @ mean)) * self.radius**2
+        squared_mean = max(0.0, float(mean @ mean) - self.width * (noise_std / count) ** 2)
+        spread = 2.0 * (float(values[-1]) / count - squared_mean) * self.radius**2
         # Where noise swamps the statistic, fall back to the range that is possible for vectors of this norm.
         return float(np.clip(spread, 1e-2 * self.radius**2, 2.0 * self.radius**2))

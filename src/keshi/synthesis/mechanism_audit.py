@@ -25,7 +25,7 @@ from keshi.privacy.ledger import PrivacyLedger
 from keshi.privacy.unit import PrivacyUnit
 from keshi.records.domain import Domain
 from keshi.synthesis.claims import Claim, declared_scales, released
-from keshi.synthesis.embedding import Preset
+from keshi.synthesis.embedding import Planner
 from keshi.synthesis.neighbours import neighbouring_tables
 from keshi.synthesis.noise_checks import Check, NoiseTally
 from keshi.synthesis.private_embedding import PrivateEmbedding
@@ -133,7 +133,7 @@ def audit_embedding(embedding: PrivateEmbedding, *, bound: BoundFunction, **opti
 
 def audit_mechanism(
     domain: Domain,
-    preset: Preset,
+    preset: Planner,
     *,
     epsilon: float,
     delta: float,
@@ -155,7 +155,7 @@ def audit_mechanism(
         time_limit: Seconds of trials after which no more begin; too few of them are "inconclusive". The checks before
             them have no limit, and one draw of trials is always made.
         alpha: Probability of a false alarm: of the bounds, and of each part of the checks.
-        frequencies: The trials use the plan with at most so many frequencies, its noise calibrated for them by the
+        frequencies: The trials use the plan with at most so many frequencies, or marginals, its noise calibrated for them by the
             same code; None takes the whole plan, which is slow. The checks always see the whole plan.
         made: An embedding made by this plan, whose noise scales must be the ones that the plan needs.
         progress: Told the number of trials done and wanted.
@@ -182,7 +182,7 @@ def audit_mechanism(
     whole = Claim(domain, FixedPlans.of(first), epsilon, delta, unit)
     small = whole
     if frequencies is not None:
-        plans = whole.plans.with_frequencies(positive_integer("frequencies", frequencies))
+        plans = whole.plans.cut(positive_integer("frequencies", frequencies))
         small = replace(whole, plans=plans) if plans.size < whole.plans.size else whole
     checks: list[Check] = []
     trial: _Trials | None = None

@@ -14,7 +14,8 @@ import numpy as np
 import pandas as pd
 
 from keshi.privacy.unit import PrivacyUnit
-from keshi.records.column_kinds import Categorical, Column, Numerical, Timestamp
+from keshi.records.arrays import array_bounds
+from keshi.records.column_kinds import ArrayColumn, Categorical, Column, Numerical, Timestamp
 from keshi.records.domain import Domain
 
 UNLISTED = "keshi audit: a value that no category lists"
@@ -115,6 +116,8 @@ def _values(
         values = np.empty(len(drawn), dtype=object)  # np.array would turn a mixture of types into text
         values[:] = drawn
         return pd.Series(values)
+    if isinstance(column, ArrayColumn):
+        return _arrays(column, rows, extremes, clipped=clipped, randomness=randomness)
     lower, upper = column.bounds_seconds if isinstance(column, Timestamp) else (column.lower, column.upper)
     share = randomness.uniform(0.25, 0.75, size=rows)
     quiet = lower * (1.0 - share) + upper * share
@@ -137,3 +140,28 @@ def _values(
         moments = pd.to_datetime(numbers, unit="s", utc=True)
         return moments if column.zoned else moments.dt.tz_localize(None)
     return numbers
+
+
+def _arrays(
+    column: ArrayColumn, rows: int, extremes: int, *, clipped: bool, randomness: np.random.Generator
+) -> pd.Series:
+    """Images or windows: `rows` from the inside of the bounds, then `extremes` from their corners.
+
+    An extreme one has every entry at the lower bound, every one at the upper, or each at a bound drawn for itself; some
+    lie in between, or far outside where that is clipped.
+    """
+    lower, upper = array_bounds(column)
+    values = np.empty(rows + extremes, dtype=object)
+    for row in range(rows):
+        share = randomness.uniform(0.25, 0.75, size=column.shape)
+        values[row] = lower * (1.0 - share) + upper * share
+    for number in range(extremes):
+        if number < 2:
+            values[rows + number] = (lower, upper)[number].copy()
+        elif randomness.uniform() < INSIDE_SHARE:
+            values[rows + number] = randomness.uniform(lower, upper)
+        else:
+            corner = np.where(randomness.uniform(size=column.shape) < 0.5, lower, upper)
+            far = clipped and randomness.uniform() < 0.5
+            values[rows + number] = np.where(corner == lower, -FAR_OUTSIDE, FAR_OUTSIDE) if far else corner
+    return pd.Series(values)

@@ -26,9 +26,10 @@ from keshi.privacy.unit import PrivacyUnit
 from keshi.records.domain import Domain
 from keshi.synthesis.characteristic import CharacteristicFeatures
 from keshi.synthesis.features import AMPLITUDE, WEIGHT, ClassCounts, Features, SpreadStatistic
+from keshi.synthesis.marginals import MarginalFeatures
 
 _KINDS: dict[str, type[Features]] = {
-    kind.kind: kind for kind in (CharacteristicFeatures, ClassCounts, SpreadStatistic)
+    kind.kind: kind for kind in (CharacteristicFeatures, ClassCounts, MarginalFeatures, SpreadStatistic)
 }
 _STEPS = float(AMPLITUDE * WEIGHT)  # grid steps in a sum to which one unit adds 1
 
@@ -91,6 +92,10 @@ class Measurement:
     def features(self, kind: type[Features]) -> Any:
         """The block of this kind."""
         return self.plan.features[self._index(kind)]
+
+    def share(self, kind: type[Features]) -> float:
+        """Part of the measurement's mu^2 that the block of this kind spent."""
+        return self.plan.shares[self._index(kind)]
 
     def has(self, kind: type[Features]) -> bool:
         return any(type(block) is kind for block in self.plan.features)
@@ -234,6 +239,8 @@ class PrivateEmbedding:
             widths = {getattr(block, "width", width)}
             if isinstance(block, CharacteristicFeatures):
                 widths.add(block.frequencies.shape[1])
+            if isinstance(block, MarginalFeatures) and not block.fits(self.domain):
+                raise ValueError("the marginals are of other columns than those of the domain")
             if widths != {width} or getattr(block, "n_classes", classes) != classes:
                 raise ValueError("the measurements do not follow the columns of the domain")
         count = self.public_count

@@ -20,7 +20,7 @@ from keshi._validate import positive, positive_integer
 from keshi.synthesis.characteristic import CharacteristicFeatures, characteristic_function
 from keshi.synthesis.critic import Critic
 from keshi.synthesis.features import SpreadStatistic
-from keshi.synthesis.generators import TableGenerator
+from keshi.synthesis.generators import RecordGenerator, generator_for
 from keshi.synthesis.private_embedding import PrivateEmbedding
 
 LARGEST_BATCH = 4_096  # the paper takes 10 % of n; memory must not grow with n
@@ -34,6 +34,7 @@ class Schedule:
         steps: Generator steps.
         learning_rate: Of Adam, for the generator.
         batch_share: Generated records a step, as a share of the (noisy) number of records, at most LARGEST_BATCH.
+        batch: Generated records a step, in place of that share.
         critic_every: A critic step after so many generator steps; 0 leaves the critic out (that is DP-MERF).
         critic_learning_rate: Of Adam, for the critic.
     """
@@ -41,6 +42,7 @@ class Schedule:
     steps: int = 8_000
     learning_rate: float = 0.01
     batch_share: float = 0.1
+    batch: int | None = None
     critic_every: int = 10
     critic_learning_rate: float = 0.01
 
@@ -48,6 +50,8 @@ class Schedule:
         positive_integer("steps", self.steps)
         positive("learning_rate", self.learning_rate)
         positive("batch_share", self.batch_share)
+        if self.batch is not None:
+            positive_integer("batch", self.batch)
         positive("critic_learning_rate", self.critic_learning_rate)
         if self.critic_every != 0:
             positive_integer("critic_every", self.critic_every)
@@ -88,7 +92,7 @@ def train_generator(
     threads: int | None = None,
     progress: Progress | None = None,
     report_every: int = 50,
-) -> tuple[TableGenerator, tuple[LearningPoint, ...]]:
+) -> tuple[RecordGenerator, tuple[LearningPoint, ...]]:
     """Train a generator against an embedding. The same seed and threads give the same bytes.
 
     Args:
@@ -113,14 +117,15 @@ def train_generator(
     )  # phi~, of norm 1 for one record
     noise_floor = 2.0 * block.n_classes * (measured.noise_std(CharacteristicFeatures) / count) ** 2
     weights = embedding.class_counts / count
-    classes = _stratified_classes(weights, min(LARGEST_BATCH, max(2, int(schedule.batch_share * count))))
+    size = schedule.batch or min(LARGEST_BATCH, max(2, int(schedule.batch_share * count)))
+    classes = _stratified_classes(weights, size)
     # Each generated record stands for its class's weight, shared among the generated records of that class.
     shares = functional.one_hot(classes, block.n_classes).float()
     shares = shares / shares.sum(dim=0).clamp_min(1.0) * torch.tensor(weights, dtype=torch.float32)
 
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)  # the layers draw their first weights from the global generator
-        generator = TableGenerator(embedding.domain.slots, block.n_classes)
+        generator = generator_for(embedding.domain)
     critic = Critic(
         frequencies,
         squared_length_scale=squared_length_scale(embedding),
@@ -151,7 +156,9 @@ def squared_length_scale(embedding: PrivateEmbedding) -> float:
     """s2, from the embedding's own first measurement."""
     measured = embedding.measurement(SpreadStatistic)
     statistic: SpreadStatistic = measured.features(SpreadStatistic)
-    return statistic.squared_length_scale(measured.values(SpreadStatistic))
+    return statistic.squared_length_scale(
+        measured.values(SpreadStatistic), noise_std=measured.noise_std(SpreadStatistic)
+    )
 
 
 def _stratified_classes(weights: np.ndarray, size: int) -> Tensor:

@@ -1,4 +1,4 @@
-"""Plans for an audit: the plans of an earlier release again, with fewer frequencies, or every block many times over.
+"""Plans for an audit: the plans of an earlier release again, with fewer frequencies or marginals, or every block many times over.
 
 A block that is repeated N times passes through the same embed, the same door and the same ledger as the block itself,
 and comes out as N independent releases of it from one vectorised draw. Its noise scale does not depend on N.
@@ -16,7 +16,6 @@ from numpy.typing import NDArray
 from keshi.privacy.unit import PrivacyUnit
 from keshi.records.domain import Domain
 from keshi.records.encoded import EncodedBatch
-from keshi.synthesis.characteristic import CharacteristicFeatures
 from keshi.synthesis.features import Features
 from keshi.synthesis.private_embedding import Measurement, Plan, PrivateEmbedding
 
@@ -84,15 +83,11 @@ class FixedPlans:
         """Coordinates of all measurements together."""
         return sum(plan.size for plan in self.plans)
 
-    def with_frequencies(self, most: int) -> FixedPlans:
-        """The same plans with at most so many frequencies; noise is then calibrated for these."""
-
-        def cut(block: Features) -> Features:
-            if isinstance(block, CharacteristicFeatures):
-                return replace(block, frequencies=block.frequencies[:most])
-            return block
-
-        plans = tuple(replace(plan, features=tuple(map(cut, plan.features))) for plan in self.plans)
+    def cut(self, most: int) -> FixedPlans:
+        """The same plans with at most so many frequencies, or marginals; noise is then calibrated for these."""
+        plans = tuple(
+            replace(plan, features=tuple(block.cut(most) for block in plan.features)) for plan in self.plans
+        )
         return replace(self, plans=plans)
 
     def repeated(self, copies: int) -> FixedPlans:

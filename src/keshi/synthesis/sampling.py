@@ -219,7 +219,7 @@ class _Drawing:
         import torch
 
         classes = [
-            torch.multinomial(group, rows, replacement=True, generator=self.randomness)
+            _drawn_classes(group, rows, self.randomness)
             for group, rows in zip(self.groups, asked, strict=True)
             if rows
         ]
@@ -262,6 +262,19 @@ class _Drawing:
         assert label is not None  # there are groups only where a balance of the label was asked for
         names = [*map(repr, label.categories), *(["OTHER"] * label.other), *(["missing"] * label.missing)]
         return names[cell]
+
+
+def _drawn_classes(weights: torch.Tensor, rows: int, randomness: torch.Generator) -> torch.Tensor:
+    """(rows,) classes, each within one of its expected number, in random order: systematic sampling."""
+    import torch
+
+    share = torch.cumsum(weights, dim=0) / weights.sum()
+    teeth = (
+        torch.arange(rows, dtype=torch.float64) + torch.rand(1, generator=randomness, dtype=torch.float64)
+    ) / rows
+    last = int(weights.nonzero()[-1])  # rounding must not reach a class that is excluded
+    classes = torch.searchsorted(share, teeth, right=True).clamp_max(last)
+    return classes[torch.randperm(rows, generator=randomness)]
 
 
 def _joined(frames: list[pd.DataFrame]) -> pd.DataFrame:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -9,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from keshi._validate import in_range, one_of, positive, positive_integer, seed_in_range
+from keshi._validate import in_range, positive, positive_integer, seed_in_range
 from keshi.artifacts import store
 from keshi.errors import ArtifactError, DomainError, NotFittedError
 from keshi.privacy.contribution import Contributions, bound_contributions
@@ -19,10 +20,10 @@ from keshi.records.column_kinds import Categorical
 from keshi.records.domain import Domain, table_name
 from keshi.records.files import BATCH_ROWS, read_batches, table_batches
 from keshi.records.tables import TableEncoder
-from keshi.synthesis.embedding import Preset, embed
+from keshi.synthesis.embedding import Planner, embed
 from keshi.synthesis.embedding import Progress as EmbedProgress
 from keshi.synthesis.features import WEIGHT
-from keshi.synthesis.presets import PRESETS, PaperPreset
+from keshi.synthesis.presets import Preset, preset_for
 from keshi.synthesis.private_embedding import PrivateEmbedding
 from keshi.synthesis.sampling import Balance, CountReport, Sampling, sample_batches
 
@@ -30,14 +31,17 @@ if TYPE_CHECKING:
     import torch
 
     from keshi.privacy.ledger import PrivacyLedger
-    from keshi.synthesis.generators import TableGenerator
+    from keshi.synthesis.generators import RecordGenerator
+    from keshi.synthesis.mixture import ProductMixture
     from keshi.synthesis.reconstruction import LearningPoint
     from keshi.synthesis.reconstruction import Progress as TrainProgress
 
 SAMPLE_ROWS = 65_536  # records generated at a time: memory does not grow with their number
 BATCH_VALUES = 2**24  # numbers in a batch of encoded records, 128 MiB: neither does it grow with their width
-# Entries of an encoded record, and classes. The generator's layers grow with the square: 4,096 are 2.7 GB of training.
-WIDEST = 4_096
+ARRAY_WORKSPACE = (
+    8  # numbers between the layers of a convolutional generator for each one of the record, or a few more
+)
+MOST_CLASSES = 4_096
 
 
 class Generator:
@@ -52,7 +56,7 @@ class Generator:
 
     def __init__(
         self,
-        network: TableGenerator,
+        network: RecordGenerator | ProductMixture,
         domain: Domain,
         statement: PrivacyStatement,
         class_weights: np.ndarray,
@@ -105,42 +109,37 @@ class Generator:
         count: CountReport | None = None,
     ) -> Iterator[pd.DataFrame]:
         """The records of `sample` in batches, so that any number fits in memory."""
+        most = _batch_rows(self.domain, SAMPLE_ROWS)
+        most = max(1, most // ARRAY_WORKSPACE) if self.domain.array_columns else most
         return sample_batches(
             Sampling(n, seed=seed, where=where, balance=balance, most_draws=most_draws),
             self.domain,
             self.class_weights,
             self._draw,
-            batch_rows=_batch_rows(self.domain, SAMPLE_ROWS),
+            batch_rows=most,
             count=count,
         )
 
     def _draw(self, classes: torch.Tensor, randomness: torch.Generator) -> pd.DataFrame:
         """Decoded records of the given classes."""
-        import torch
-
-        from keshi.synthesis.generators import draw_records
-
-        noise = torch.randn(len(classes), self.network.latent, generator=randomness)
-        with torch.inference_mode():
-            hard = draw_records(self.network(noise, classes), self.network.slots, randomness=randomness)
-        return TableEncoder(self.domain).decode(hard.numpy(), classes.numpy())
+        drawn = self.network.draw(classes, self.domain.width, randomness=randomness)
+        return TableEncoder(self.domain).decode(drawn, classes.numpy())
 
     def save(self, path: str | Path, *, overwrite: bool = False) -> None:
         """Write the generator as a folder (or a .zip): manifest, domain, statement, weights. No pickle."""
-        weights = {name: tensor.numpy() for name, tensor in self.network.state_dict().items()}
         store.save(
             path,
             kind="generator",
             settings={
                 "preset": self.preset,
-                "network": {"n_classes": self.network.n_classes, "latent": self.network.latent},
+                "network": self.network.settings(),
                 "class_weights": [float(weight) for weight in self.class_weights],
                 "learning_curve": [vars(point) for point in self.learning_curve],
             },
             files={
                 "domain.toml": self.domain.dumps().encode(),
                 "statement.json": store.json_to_bytes(self.statement.to_dict()),
-                "weights.safetensors": store.tensors_to_bytes(weights),
+                "weights.safetensors": store.tensors_to_bytes(self.network.tensors()),
             },
             overwrite=overwrite,
         )
@@ -152,9 +151,6 @@ class Generator:
         Raises:
             ArtifactError: if anything in it is missing, altered, or does not fit together.
         """
-        import torch
-
-        from keshi.synthesis.generators import TableGenerator
         from keshi.synthesis.reconstruction import LearningPoint
 
         artifact = store.load(path, kind="generator")
@@ -164,13 +160,13 @@ class Generator:
             tensors = store.tensors_from_bytes(
                 artifact.files["weights.safetensors"], source="weights.safetensors"
             )
-            network = TableGenerator(domain.slots, **settings["network"])
-            network.load_state_dict({name: torch.from_numpy(tensor) for name, tensor in tensors.items()})
+            check_width(domain)  # whatever the file says, before anything of that size is made
+            network = _restored(domain, settings["network"], tensors)
             weights = np.array(settings["class_weights"], dtype=np.float64)
             if weights.shape != (domain.n_classes,):
                 raise ValueError("class weights do not match the classes of the domain")
             return cls(
-                network.eval(),
+                network,
                 domain,
                 PrivacyStatement.from_dict(
                     store.json_from_bytes(artifact.files["statement.json"], source="statement.json")
@@ -188,7 +184,7 @@ class Generator:
 def train(
     embedding: PrivateEmbedding,
     *,
-    preset: PaperPreset | None = None,
+    preset: Preset | None = None,
     seed: int = 0,
     threads: int | None = None,
     progress: TrainProgress | None = None,
@@ -200,15 +196,11 @@ def train(
         preset: Says the schedule; None takes the one that planned the embedding.
         seed: Repeats the training.
     """
-    from keshi.synthesis.reconstruction import train_generator
-
     seed_in_range(seed)
     if threads is not None:
         positive_integer("threads", threads)
-    preset = preset or PRESETS[one_of("preset", embedding.preset, tuple(PRESETS))]
-    network, curve = train_generator(
-        embedding, preset.schedule, seed=seed, threads=threads, progress=progress
-    )
+    preset = preset or preset_for(embedding.domain, embedding.preset)
+    network, curve = preset.train(embedding, seed=seed, threads=threads, progress=progress)
     return Generator(
         network,
         embedding.domain,
@@ -229,7 +221,8 @@ class PearlSynthesizer:
     Args:
         domain: Public knowledge of the table: a Domain, or the path of a domain file.
         epsilon, delta: The budget of the fit, spent once.
-        preset: Name of a preset, or a preset object with settings of your own.
+        preset: Name of a preset, or a preset object with settings of your own; None takes keshi for tables, paper for
+            images and windows.
         relation: "add-or-remove", or "replace-one" (then the number of records is public).
         subject: Name of the column that says whose record it is: a subject is protected, not a record.
         max_records: At most so many records of a subject are used; None uses all. They share a weight of one.
@@ -251,7 +244,7 @@ class PearlSynthesizer:
         domain: Domain | str | Path,
         epsilon: float = 1.0,
         delta: float = 1e-5,
-        preset: str | PaperPreset = "paper",
+        preset: str | Preset | None = None,
         relation: Relation = "add-or-remove",
         subject: str | None = None,
         max_records: int | None = None,
@@ -262,7 +255,7 @@ class PearlSynthesizer:
         self.domain = domain if isinstance(domain, Domain) else Domain.read(domain)
         self.epsilon = positive("epsilon", epsilon)
         self.delta = in_range("delta", delta, 0.0, 1.0, open_ends=True)
-        self.preset = PRESETS[one_of("preset", preset, tuple(PRESETS))] if isinstance(preset, str) else preset
+        self.preset = preset_for(self.domain, preset) if preset is None or isinstance(preset, str) else preset
         self.unit = PrivacyUnit(relation, subject, max_records)
         self.ledger = ledger
         self.seed = seed_in_range(seed)
@@ -355,7 +348,7 @@ class PearlSynthesizer:
 def embed_table(
     table: Any,
     domain: Domain,
-    preset: Preset,
+    preset: Planner,
     *,
     epsilon: float,
     delta: float,
@@ -368,7 +361,7 @@ def embed_table(
 ) -> PrivateEmbedding:
     """Embed a table in memory or in a file. The first pass checks it against the domain before anything is spent."""
     seed_in_range(seed)
-    _check_width(domain)
+    check_width(domain)
     rows = _batch_rows(domain, BATCH_ROWS)
     if isinstance(table, str | Path):
         source, batches = str(table), read_batches(table, domain, rows=rows)
@@ -398,20 +391,58 @@ def embed_table(
         return embed_with(contributions)
 
 
+def _restored(
+    domain: Domain, settings: dict[str, Any], tensors: dict[str, Any]
+) -> RecordGenerator | ProductMixture:
+    """The network of a saved generator."""
+    import torch
+
+    from keshi.synthesis.generators import generator_for
+    from keshi.synthesis.mixture import ProductMixture
+
+    if settings["kind"] == "product mixture":
+        mixture = ProductMixture.restored(settings, tensors)
+        mixture.check_layout(domain)
+        return mixture
+    network = generator_for(domain, latent=settings["latent"])
+    if settings["kind"] != "network" or network.n_classes != settings["n_classes"]:
+        raise ValueError("the network is not one of records of the domain")
+    network.load_state_dict({name: torch.from_numpy(tensor) for name, tensor in tensors.items()})
+    return network.eval()
+
+
 def _batch_rows(domain: Domain, most: int) -> int:
     return max(1, min(most, BATCH_VALUES // domain.width))
 
 
-def _check_width(domain: Domain) -> None:
+def check_width(domain: Domain) -> None:
+    """Raise where the generator of the domain's records would be too large to train, or has nothing to generate.
+
+    Raises:
+        DomainError: naming the column that takes most.
+    """
+    from keshi.synthesis.generators import TableGenerator, generator_type
+
     if not domain.slots:
         raise DomainError(f"{domain.source}: there is no column beside the label; nothing to synthesize.")
-    if domain.width > WIDEST or domain.n_classes > WIDEST:
-        cells = {
-            name: column.cells for name, column in domain.columns.items() if isinstance(column, Categorical)
-        }
-        name = max(cells, key=lambda name: cells[name])
+    kind = generator_type(domain)
+    if domain.width <= kind.widest and domain.n_classes <= MOST_CLASSES:
+        return
+    cells = {name: column.cells for name, column in domain.columns.items() if isinstance(column, Categorical)}
+    entries = {name: math.prod(column.shape) for name, column in domain.array_columns.items()}
+    told = (
+        f"{domain.source}: a record would take {domain.width:,} numbers and {domain.n_classes:,} classes, and at most "
+        f"{kind.widest:,} and {MOST_CLASSES:,} can be trained on; "
+    )
+    if entries and domain.n_classes <= MOST_CLASSES:
+        name = max(entries, key=lambda name: entries[name])
+        told += f"column {name!r} alone takes {entries[name]:,}. Declare smaller arrays in {table_name(name)}"
+        beside = kind is TableGenerator and entries[name] > kind.widest
         raise DomainError(
-            f"{domain.source}: a record would take {domain.width:,} numbers and {domain.n_classes:,} classes, and at "
-            f"most {WIDEST:,} of either can be trained on; column {name!r} alone has {cells[name]:,} categories. "
-            f"List fewer, coarser ones in {table_name(name)} and set other = true, or put the column under ignore."
+            told + (", or put all other columns but the label under ignore." if beside else ".")
         )
+    name = max(cells, key=lambda name: cells[name])
+    raise DomainError(
+        f"{told}column {name!r} alone has {cells[name]:,} categories. List fewer, coarser ones in {table_name(name)} "
+        "and set other = true, or put the column under ignore."
+    )

@@ -1,0 +1,151 @@
+"""Counts of one column in every resolution, and which of its cells to join: all from noisy values, nothing of a record.
+
+The first measurement of preset `keshi` counts each column by itself, numbers in a tree of ever finer intervals. What is
+here makes the levels of that tree agree, and joins cells until what they hold stands out from the noise.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+from numpy.typing import NDArray
+
+from keshi.synthesis.marginals import MarginalFeatures
+from keshi.synthesis.partitions import Partition
+from keshi.synthesis.private_embedding import Measurement, project_to_simplex
+
+BRANCHES = 16  # parts of an interval at the next finer level
+SIGNIFICANT = 3.0  # noise standard deviations: what holds less is not divided further
+OVERFULL = 1.25  # a group ends before it would hold so many times its target
+
+
+@dataclass(frozen=True, eq=False)
+class ColumnCounts:
+    """What is known of one column by itself.
+
+    Attributes:
+        partition: Its finest cells.
+        counts: (cells,) estimated number of units in each: nowhere negative.
+        noise_std: Standard deviation of the noise in the measured count of one cell.
+    """
+
+    partition: Partition
+    counts: NDArray[np.float64]
+    noise_std: float
+
+    def in_intervals(self, edges: Sequence[int]) -> NDArray[np.float64]:
+        """Counts in other intervals of the column; a cell that is divided gives each part its share by width."""
+        known = self.partition.intervals
+        cumulative = np.concatenate([[0.0], np.cumsum(self.counts[:known])])
+        return np.diff(np.interp(edges, self.partition.edges, cumulative))
+
+    @property
+    def missing(self) -> NDArray[np.float64]:
+        """(1,) count of missing values, or (0,) where none can be missing."""
+        return self.counts[self.partition.intervals :]
+
+
+def tree_levels(leaves: int) -> list[NDArray[np.int64]]:
+    """The cell of every leaf at each level, from coarse to fine; the last level is the leaves themselves."""
+    levels = [np.arange(leaves)]
+    while levels[0][-1] >= BRANCHES:
+        levels.insert(0, levels[0] // BRANCHES)
+    return levels
+
+
+def column_counts(measured: Measurement, total: float) -> list[ColumnCounts]:
+    """Counts of every column in its finest cells, from a measurement of all its resolutions.
+
+    Args:
+        measured: One-way marginals; those of one column follow each other, from coarse to fine.
+        total: Estimated number of units.
+    """
+    block: MarginalFeatures = measured.features(MarginalFeatures)
+    tables = block.tables(measured.values(MarginalFeatures))
+    stds = block.noise_stds(measured.noise_std(MarginalFeatures))
+    columns: dict[int, list[int]] = {}
+    for index, (partition,) in enumerate(block.marginals):
+        columns.setdefault(block.partitions[partition].start, []).append(index)
+    found = []
+    for levels in columns.values():
+        finest = block.partitions[block.marginals[levels[-1]][0]]
+        noisy, noise_std = [tables[level] for level in levels], [float(stds[level]) for level in levels]
+        if finest.categories:
+            counts = project_to_simplex(noisy[-1], total)
+        else:
+            missing = 0.0
+            if finest.missing:
+                missing = float(np.clip(np.mean([table[-1] for table in noisy]), 0.0, total))
+                noisy = [table[:-1] for table in noisy]
+            counts = leaf_counts(tree_levels(finest.intervals), noisy, noise_std, total - missing)
+            counts = np.append(counts, missing) if finest.missing else counts
+        found.append(ColumnCounts(finest, counts, noise_std[-1]))
+    return found
+
+
+def leaf_counts(
+    levels: Sequence[NDArray[np.int64]],
+    noisy: Sequence[NDArray[np.float64]],
+    noise_std: Sequence[float],
+    total: float,
+) -> NDArray[np.float64]:
+    """(leaves,) counts that are nowhere negative and sum to `total`, from the noisy counts of all levels.
+
+    Upwards by least squares (Hay et al., VLDB 2010, here for unequal noise), then from the root down: the children of
+    a cell that stands out share its count as measured, projected onto the simplex; those of any other share it evenly.
+    """
+    parents = [fine_to_coarse(fine, coarse) for coarse, fine in pairwise(levels)]
+    best = [np.asarray(noisy[-1], dtype=np.float64)]
+    variance = [np.full(len(noisy[-1]), noise_std[-1] ** 2)]
+    for level in range(len(levels) - 2, -1, -1):
+        size = len(noisy[level])
+        below = np.bincount(parents[level], weights=best[0], minlength=size)
+        below_variance = np.bincount(parents[level], weights=variance[0], minlength=size)
+        own_share = below_variance / (below_variance + noise_std[level] ** 2)
+        best.insert(0, own_share * noisy[level] + (1 - own_share) * below)
+        variance.insert(0, own_share * noise_std[level] ** 2)
+    counts = project_to_simplex(best[0], total)
+    widths = [np.bincount(level).astype(np.float64) for level in levels]  # leaves in each cell
+    for level, parent in enumerate(parents):
+        children = counts[parent] * widths[level + 1] / widths[level][parent]
+        bounds = np.searchsorted(parent, np.arange(len(counts) + 1))
+        for cell in np.flatnonzero(counts > SIGNIFICANT * np.sqrt(variance[level])):
+            own = slice(bounds[cell], bounds[cell + 1])
+            children[own] = project_to_simplex(best[level + 1][own], counts[cell])
+        counts = children
+    return counts
+
+
+def fine_to_coarse(fine: NDArray[np.int64], coarse: NDArray[np.int64]) -> NDArray[np.int64]:
+    """The cell of the coarser level that holds each cell of the finer one."""
+    return coarse[np.searchsorted(fine, np.arange(fine[-1] + 1))]
+
+
+def joined_neighbours(counts: NDArray[np.float64], target: float) -> NDArray[np.int64]:
+    """(cells,) number of the group of every cell: neighbours are joined until a group holds about `target`.
+
+    A cell that holds as much by itself stays alone.
+    """
+    groups = np.zeros(len(counts), dtype=np.int64)
+    group, held = 0, 0.0
+    for cell, count in enumerate(counts):
+        if held > 0.0 and (count >= target or held + count > OVERFULL * target):
+            group, held = group + 1, 0.0
+        groups[cell] = group
+        held += count
+        if held >= target:
+            group, held = group + 1, 0.0
+    return np.unique(groups, return_inverse=True)[1]
+
+
+def joined_rare(counts: NDArray[np.float64], threshold: float) -> NDArray[np.int64]:
+    """(cells,) number of the group of every category: those below the threshold share the last one."""
+    rare = counts < threshold
+    if rare.sum() < 2:
+        return np.arange(len(counts))
+    groups = np.full(len(counts), (~rare).sum())
+    groups[~rare] = np.arange((~rare).sum())
+    return groups

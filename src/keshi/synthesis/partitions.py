@@ -1,0 +1,174 @@
+"""Partition: how one column is divided into cells, seen from the encoded vector of a record. Public, or paid for.
+
+Cells of a category are its values; cells of a number are intervals of the public grid. A partition divides a column
+finely first and then joins fine cells into coarser ones, so that one column can be looked at in several resolutions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from keshi.records.column_kinds import Column, Numerical, Timestamp
+from keshi.records.domain import Domain
+from keshi.records.encoded import FEATURE_BITS, EncodedBatch
+
+GRID = 2**FEATURE_BITS  # encoded numbers are multiples of 1 / GRID, from -1 to 1
+CLASS = -1  # where the class stands: beside the vector
+
+
+@dataclass(frozen=True)
+class Partition:
+    """The cells of one column.
+
+    Attributes:
+        start: First entry of the column in the encoded vector; CLASS for the label.
+        categories: Length of its one-hot block (or number of classes); 0 for a number.
+        edges: Ascending edges of the fine cells of a number, in grid steps, from -GRID to GRID; a cell includes its
+            lower edge, the last one both.
+        missing: Whether the entry after a number says that it is missing, which is then the last fine cell.
+        joined: Number of the cell that each fine cell belongs to; the cells are numbered from 0.
+    """
+
+    start: int
+    categories: int
+    edges: tuple[int, ...]
+    missing: bool
+    joined: tuple[int, ...]
+
+    def __post_init__(self) -> None:
+        for key in ("edges", "joined"):
+            object.__setattr__(self, key, tuple(np.asarray(getattr(self, key), dtype=np.int64).tolist()))
+        if len(self.joined) != self.fine_cells or set(self.joined) != set(range(len(set(self.joined)))):
+            raise ValueError("a partition joins each of its fine cells into one of the cells 0, 1, 2, ...")
+        if not self.categories and not (
+            self.edges[0] == -GRID and self.edges[-1] == GRID and (np.diff(self.edges) > 0).all()
+        ):
+            raise ValueError("the edges of a partition ascend from -1 to 1.")
+
+    @property
+    def intervals(self) -> int:
+        """Fine cells that are intervals; 0 for categories."""
+        return max(0, len(self.edges) - 1)
+
+    @property
+    def fine_cells(self) -> int:
+        return self.categories or self.intervals + self.missing
+
+    @cached_property
+    def cells(self) -> int:
+        return max(self.joined) + 1
+
+    @property
+    def source(self) -> tuple[Any, ...]:
+        """What the fine cells depend on; partitions of one source differ only in what they join."""
+        return self.start, self.categories, self.edges, self.missing
+
+    def fine(self, batch: EncodedBatch) -> NDArray[np.intp]:
+        """(n,) fine cell of every record."""
+        if self.start == CLASS:
+            return batch.classes
+        if self.categories:
+            return batch.vectors[:, self.start : self.start + self.categories].argmax(axis=1)
+        inner = np.array(self.edges[1:-1]) / GRID
+        cells = np.searchsorted(inner, batch.vectors[:, self.start], side="right")
+        if self.missing:
+            cells[batch.vectors[:, self.start + 1] > 0.5] = self.intervals
+        return cells
+
+    def joining(self, joined: Sequence[int] | NDArray[Any]) -> Partition:
+        """The same fine cells, joined in another way; a missing value stays a cell of its own where not told of."""
+        if len(joined) < self.fine_cells:
+            joined = np.append(joined, np.max(joined) + 1)
+        return Partition(self.start, self.categories, self.edges, self.missing, tuple(joined))
+
+    def fits(self, domain: Domain) -> bool:
+        """Whether it is a partition of a column of the domain."""
+        if self.start == CLASS:
+            return self.categories == domain.n_classes
+        for slot in domain.slots:
+            if slot.start == self.start:
+                if slot.kind == "categorical":
+                    return self.categories == slot.stop - slot.start
+                missing = getattr(domain.columns[slot.column], "missing", False)
+                return slot.kind == "numerical" and not self.categories and self.missing == missing
+        return False
+
+    def settings(self) -> list[Any]:
+        """Public settings, as JSON; `Partition(*settings)` is equal."""
+        return [self.start, self.categories, list(self.edges), self.missing, list(self.joined)]
+
+
+def class_partition(domain: Domain) -> Partition:
+    """Each class a cell of its own."""
+    return Partition(CLASS, domain.n_classes, (), False, tuple(range(domain.n_classes)))
+
+
+def column_partitions(domain: Domain, *, most_cells: int) -> dict[str, Partition]:
+    """The finest public partition of every column but the label.
+
+    Numbers are divided into at most `most_cells` intervals of equal width (whole numbers: of equally many values, cut
+    half-way between them), and also where the domain declares bins.
+    """
+    partitions = {}
+    for slot in domain.slots:
+        column = domain.columns[slot.column]
+        if slot.kind == "categorical":
+            size = slot.stop - slot.start
+            partitions[slot.column] = Partition(slot.start, size, (), False, tuple(range(size)))
+        elif slot.kind == "numerical" and isinstance(column, Numerical | Timestamp):
+            edges = tuple(sorted({*equal_width_edges(column, most_cells), *declared_cuts(column)}))
+            fine = len(edges) - 1 + column.missing
+            partitions[slot.column] = Partition(slot.start, 0, edges, column.missing, tuple(range(fine)))
+    return partitions
+
+
+def equal_width_edges(column: Column, most_cells: int) -> tuple[int, ...]:
+    """Edges in grid steps of at most `most_cells` intervals of equal width."""
+    values = whole_values(column)
+    if values is None:
+        return tuple(np.rint(np.linspace(-GRID, GRID, most_cells + 1)).astype(np.int64).tolist())
+    each = -(-values // most_cells)  # values in an interval, rounded up
+    return (-GRID, *cuts_before(np.arange(each, values, each), values), GRID)
+
+
+def cuts_before(first: NDArray[np.int64], values: int) -> tuple[int, ...]:
+    """Where to cut so that the whole number `first` (0 is the lower bound, of `values` in all) begins an interval."""
+    return tuple(np.rint(((first - 0.5) / (values - 1) * 2 - 1) * GRID).astype(np.int64).tolist())
+
+
+def whole_between(low: int, high: int, values: int) -> NDArray[np.int64]:
+    """The whole numbers (0 is the lower bound) in an interval: it includes its lower edge, the last one both."""
+    first, end = (int(np.ceil((edge / GRID + 1) / 2 * (values - 1))) for edge in (low, high))
+    return np.arange(first, values if high == GRID else end)
+
+
+def whole_values(column: Column) -> int | None:
+    """How many whole numbers a column can hold; None where it holds others, or more than the grid tells apart."""
+    if isinstance(column, Numerical) and column.integer:
+        values = int(column.upper) - int(column.lower) + 1
+        return values if values <= GRID else None
+    return None
+
+
+def declared_cuts(column: Column) -> tuple[int, ...]:
+    """The bins that a domain declares for a column, in grid steps."""
+    if isinstance(column, Timestamp):
+        (lower, upper), bins = column.bounds_seconds, column.bins_seconds
+    elif isinstance(column, Numerical):
+        lower, upper, bins = float(column.lower), float(column.upper), column.bins
+    else:
+        return ()
+    values = whole_values(column)
+    if values is not None:
+        first = np.unique(np.ceil(np.array(bins, dtype=np.float64) - lower)).astype(np.int64)
+        return cuts_before(first[(first > 0) & (first < values)], values)
+    steps = np.rint(((np.array(bins, dtype=np.float64) - lower) / (upper - lower) * 2 - 1) * GRID).astype(
+        np.int64
+    )
+    return tuple(np.unique(steps[np.abs(steps) < GRID]).tolist())

@@ -1,0 +1,63 @@
+"""Counts of one column from noisy trees: consistent, never negative, nearer to the truth than the leaves alone."""
+
+from itertools import pairwise
+
+import numpy as np
+
+from keshi.synthesis.column_counts import (
+    fine_to_coarse,
+    joined_neighbours,
+    joined_rare,
+    leaf_counts,
+    tree_levels,
+)
+
+
+def noisy_tree(truth, noise, seed):
+    levels = tree_levels(len(truth))
+    random = np.random.default_rng(seed)
+    noisy = [
+        np.bincount(level, weights=truth) + noise * random.normal(size=level[-1] + 1) for level in levels
+    ]
+    return levels, noisy
+
+
+def test_levels_branch_into_at_most_sixteen():
+    levels = tree_levels(4_000)
+    assert [level[-1] + 1 for level in levels] == [16, 250, 4_000]
+    for coarse, fine in pairwise(levels):
+        assert np.bincount(fine_to_coarse(fine, coarse)).max() <= 16
+
+
+def test_without_noise_the_counts_are_the_truth():
+    truth = np.random.default_rng(0).integers(0, 50, 600).astype(float)
+    levels, noisy = noisy_tree(truth, 0.0, 0)
+    assert np.allclose(leaf_counts(levels, noisy, [1e-9] * 3, truth.sum()), truth, atol=1e-6)
+
+
+def test_ranges_are_nearer_to_the_truth_than_sums_of_noisy_leaves():
+    truth = np.concatenate([np.full(2_000, 5.0), np.zeros(2_000), [9_000.0], np.zeros(95)])
+    ours, leaves = [], []
+    for seed in range(20):
+        levels, noisy = noisy_tree(truth, 40.0, seed)
+        counts = leaf_counts(levels, noisy, [40.0] * 3, truth.sum())
+        assert (counts >= 0).all()
+        assert np.isclose(counts.sum(), truth.sum())
+        for bound in (777, 1_500, 3_000):
+            ours.append(abs(counts[:bound].sum() - truth[:bound].sum()))
+            leaves.append(abs(noisy[-1][:bound].sum() - truth[:bound].sum()))
+    assert np.mean(ours) < 0.25 * np.mean(leaves)
+
+
+def test_a_popular_value_stays_alone_and_neighbours_are_joined_to_the_target():
+    counts = np.array([30.0, 30, 30, 30, 900, 10, 10, 90, 40])
+    groups = joined_neighbours(counts, 100.0)
+    held = np.bincount(groups, weights=counts)
+    assert (groups == groups[4]).sum() == 1
+    assert (np.diff(groups) >= 0).all()
+    assert held.tolist() == [120.0, 900.0, 110.0, 40.0]
+
+
+def test_rare_categories_share_the_last_group():
+    assert joined_rare(np.array([50.0, 2, 60, 1, 0]), 3.0).tolist() == [0, 2, 1, 2, 2]
+    assert joined_rare(np.array([50.0, 2, 60]), 3.0).tolist() == [0, 1, 2]

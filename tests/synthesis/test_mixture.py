@@ -1,0 +1,201 @@
+"""The product mixture: its marginals are exact, its samples follow them, it finds the table it was measured from."""
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from keshi import Categorical, Domain, Generator, Numerical, Timestamp
+from keshi.errors import ArtifactError, DomainError
+from keshi.synthesis.features import AMPLITUDE, WEIGHT, ClassCounts
+from keshi.synthesis.marginal_plan import Resolution, first_look, second_look
+from keshi.synthesis.mixture import ColumnValues, ProductMixture, drawn_evenly
+from keshi.synthesis.mixture_fit import products, shortest_number
+from keshi.synthesis.partitions import CLASS, Partition
+from keshi.synthesis.presets import KeshiPreset, preset_for
+from keshi.synthesis.private_embedding import Measurement, Plan
+from keshi.synthesis.synthesizer import PearlSynthesizer, train
+
+DOMAIN = Domain(
+    {
+        "age": Numerical(0, 99, integer=True),
+        "gain": Numerical(0.0, 100_000.0),
+        "rate": Numerical(0.0, 1.0, missing=True),
+        "job": Categorical(("a", "b", "c", "rare1", "rare2")),
+        "seen": Timestamp("2020-01-01T00:00:00", "2021-01-01T00:00:00"),
+        "y": Categorical(("no", "yes")),
+    },
+    label="y",
+)
+
+
+def people(n=20_000, seed=0):
+    """Age drives job and label; gain is 0 for most; rate takes few values and is missing where the job is c."""
+    random = np.random.default_rng(seed)
+    age = np.clip(random.normal(40, 15, n), 0, 99).round()
+    job = np.where(age < 30, "a", np.where(random.random(n) < 0.5, "b", "c"))
+    job = np.where(random.random(n) < 0.001, "rare1", job)
+    rate = random.choice([0.05, 0.25, 0.7], n, p=[0.5, 0.3, 0.2])
+    seen = pd.Timestamp("2020-01-01") + pd.to_timedelta(age * 3 + random.random(n), unit="D")
+    return pd.DataFrame(
+        {
+            "age": age.astype(int),
+            "gain": np.where(random.random(n) < 0.9, 0.0, random.exponential(8_000, n).clip(1, 99_999)),
+            "rate": np.where(job == "c", np.nan, rate),
+            "job": job,
+            "seen": seen.round("s"),
+            "y": np.where(random.random(n) < 1 / (1 + np.exp((45 - age) / 5)), "yes", "no"),
+        }
+    )
+
+
+@pytest.fixture(scope="module")
+def fitted():
+    return PearlSynthesizer(domain=DOMAIN, epsilon=4.0, seed=1).fit(people())
+
+
+def independent(n_groups=2, components=7):
+    """A mixture of a label and two columns, with random probabilities."""
+    label = Partition(CLASS, 2, (), False, (0, 1))
+    a, b = Partition(0, 3, (), False, (0, 1, 2)), Partition(3, 4, (), False, (0, 1, 2, 3))
+    logits = torch.randn(n_groups, components, 9, generator=torch.Generator().manual_seed(0))
+    owner = torch.tensor([0, 0, 1, 1, 1, 2, 2, 2, 2])
+    probabilities = products(logits, torch.nn.functional.one_hot(owner).float())
+    columns = [ColumnValues(p, np.ones(p.cells), np.full(p.cells, np.nan)) for p in (label, a, b)]
+    return ProductMixture(columns, probabilities, torch.tensor([1.0, 3.0]))
+
+
+def test_probabilities_sum_to_one_in_every_column():
+    table = independent().probabilities
+    for columns in (slice(0, 2), slice(2, 5), slice(5, 9)):
+        assert torch.allclose(table[..., columns].sum(-1), torch.ones(2, 7))
+
+
+def test_drawn_records_have_the_exact_pair_marginals_within_sampling_error():
+    mixture, n = independent(), 200_000
+    table = mixture.probabilities.double().numpy()
+    weights = np.array([1.0, 3.0])[:, None] / 4.0 / table.shape[1]
+    for label in (0, 1):
+        exact = np.einsum("gm,gma,gmb->ab", weights * table[..., label], table[..., 2:5], table[..., 5:])
+        exact /= exact.sum()
+        classes = torch.full((n,), label)
+        vectors = mixture.draw(classes, 7, randomness=torch.Generator().manual_seed(label))
+        assert ((vectors == 0) | (vectors == 1)).all()
+        drawn = vectors[:, :3].T @ vectors[:, 3:] / n
+        assert np.abs(drawn - exact).max() < 5 * 0.5 / np.sqrt(
+            n
+        )  # five standard deviations of independent draws
+
+
+def test_draws_are_even_and_in_random_order():
+    probabilities = np.array([[0.2, 0.3, 0.5], [0.0, 1.0, 0.0]])
+    random = np.random.default_rng(0)
+    drawn = drawn_evenly(probabilities, 10, random)
+    assert np.bincount(drawn[0], minlength=3).tolist() == [2, 3, 5]
+    assert (drawn[1] == 1).all()
+    first = [drawn_evenly(probabilities, 10, random)[0, 0] for _ in range(4_000)]
+    assert np.abs(np.bincount(first, minlength=3) / 4_000 - probabilities[0]).max() < 0.04
+
+
+def test_synthetic_tables_keep_what_the_real_one_says(fitted):
+    real, synthetic = people(), fitted.sample(20_000)
+    assert list(synthetic.columns) == list(real.columns)
+    assert synthetic["age"].dtype == np.int64
+    assert synthetic["seen"].dtype.kind == "M"
+    assert abs((synthetic["gain"] == 0.0).mean() - 0.9) < 0.02  # the popular value itself, not one near it
+    rates = synthetic["rate"].dropna()
+    assert rates.isin([0.05, 0.25, 0.7]).mean() > 0.9
+    missing = synthetic["rate"].isna()
+    assert missing[synthetic["job"] == "c"].mean() > 0.9
+    assert missing[synthetic["job"] == "b"].mean() < 0.1
+    for lower, upper in ((20, 30), (40, 50), (60, 70)):
+        shares = [(t["y"] == "yes")[t["age"].between(lower, upper)].mean() for t in (real, synthetic)]
+        assert abs(shares[0] - shares[1]) < 0.06
+    days = [(t["seen"] - pd.Timestamp("2020-01-01")).dt.days for t in (real, synthetic)]
+    assert np.corrcoef(days[1], synthetic["age"])[0, 1] > 0.9
+    assert abs(days[0].mean() - days[1].mean()) < 4
+
+
+def test_the_learning_curve_stops_where_the_noise_begins(fitted):
+    curve = fitted.generator_.learning_curve
+    assert curve[0].loss > curve[-1].loss
+    assert curve[-1].loss < 2.0
+
+
+def test_the_statement_counts_both_measurements(fitted):
+    assert "2 noisy measurements" in fitted.statement.sentence
+    assert [m.plan.what for m in fitted.embedding_.measurements] == [
+        "columns and class counts",
+        "pairs of columns",
+    ]
+
+
+def test_a_saved_mixture_samples_the_same_and_altered_ones_are_refused(fitted, tmp_path):
+    fitted.save(tmp_path / "mixture")
+    again = Generator.load(tmp_path / "mixture")
+    pd.testing.assert_frame_equal(again.sample(500, seed=3), fitted.sample(500, seed=3))
+    fitted.embedding_.save(tmp_path / "embedding")
+    manifest = json.loads((tmp_path / "mixture" / "manifest.json").read_text())
+    manifest["settings"]["network"]["columns"] = manifest["settings"]["network"]["columns"][::-1]
+    (tmp_path / "mixture" / "manifest.json").write_text(json.dumps(manifest))
+    with pytest.raises(ArtifactError):
+        Generator.load(tmp_path / "mixture")
+
+
+def test_the_same_seed_fits_the_same_mixture_and_another_another(fitted):
+    again, other = (train(fitted.embedding_, seed=seed).network.probabilities for seed in (1, 2))
+    assert torch.equal(again, fitted.generator_.network.probabilities)
+    assert not torch.equal(other, again)
+
+
+@pytest.mark.parametrize("unit", ["add-or-remove", "replace-one"])
+def test_tables_without_label_with_many_classes_or_one_column(unit):
+    table = people(2_000)
+    no_label = Domain({name: DOMAIN.columns[name] for name in ("age", "job")})
+    assert len(PearlSynthesizer(domain=no_label, relation=unit).fit(table[["age", "job"]]).sample(10)) == 10
+    one = Domain({"age": DOMAIN.columns["age"]})
+    assert len(PearlSynthesizer(domain=one, relation=unit).fit(table[["age"]]).sample(10)) == 10
+    many = Domain(
+        {"age": DOMAIN.columns["age"], "job": Categorical(tuple("abcdefghij") + ("rare1",))}, label="job"
+    )
+    sampled = PearlSynthesizer(domain=many, relation=unit).fit(table[["age", "job"]]).sample(1_000)
+    young = sampled["job"][sampled["age"] < 25]
+    assert (young == "a").mean() > 0.8
+
+
+@pytest.mark.parametrize("rows", [0, 1, 3])
+def test_tiny_and_empty_tables_give_a_release(rows):
+    synthetic = PearlSynthesizer(domain=DOMAIN, epsilon=1.0).fit(people(10).head(rows)).sample(50)
+    assert len(synthetic) == 50
+
+
+def test_images_are_refused_before_anything_is_spent():
+    from keshi.records.column_kinds import Image
+
+    images = Domain({"x": Image(2, 2), "y": Categorical((0, 1))}, label="y")
+    with pytest.raises(DomainError, match="preset keshi is for tables"):
+        KeshiPreset().plan(images, (), seed=0)
+    assert preset_for(images).name == "paper"
+    assert preset_for(DOMAIN).name == "keshi"
+
+
+def test_the_number_of_coordinates_is_limited_by_a_public_rule():
+    wide = Domain({f"c{i}": Categorical(tuple(range(30))) for i in range(60)})
+    random = np.random.default_rng(0)
+    first = Plan((first_look(wide, Resolution()), ClassCounts(1)), (0.9, 0.1), "columns")
+    sums = np.concatenate([random.integers(80, 120, 60 * 30), [3_000]]) * AMPLITUDE * WEIGHT
+    measured = Measurement(first, sums.astype(np.int64), (AMPLITUDE * WEIGHT, AMPLITUDE * WEIGHT), 1.0)
+    second = second_look(wide, measured, mu=2.0, resolution=Resolution())
+    assert 300_000 < second.size <= 400_000 < 60 * 59 / 2 * 900
+    again = second_look(wide, measured, mu=2.0, resolution=Resolution())
+    assert second.settings() == again.settings()
+
+
+def test_the_shortest_number_of_an_interval():
+    assert shortest_number(0.0499999, 0.0500031) == 0.05
+    assert shortest_number(-0.001, 0.002) == 0.0
+    assert shortest_number(39.9, 40.2) == 40.0
+    assert shortest_number(123.4, 123.6) == 123.5
+    assert shortest_number(99_999.7, 100_000.0) == 100_000.0

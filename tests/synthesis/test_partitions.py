@@ -1,0 +1,103 @@
+"""Cells of columns: every record is in exactly one, cuts lie where they should, and the grid is public."""
+
+from itertools import pairwise
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from keshi.records.column_kinds import Categorical, Numerical, Timestamp
+from keshi.records.domain import Domain
+from keshi.records.tables import TableEncoder
+from keshi.synthesis.partitions import (
+    GRID,
+    Partition,
+    class_partition,
+    column_partitions,
+    cuts_before,
+    declared_cuts,
+    equal_width_edges,
+    whole_between,
+)
+
+
+def domain():
+    return Domain(
+        {
+            "age": Numerical(17, 90, integer=True, missing=True),
+            "rate": Numerical(-1.0, 3.0, bins=(0.0, 0.5)),
+            "job": Categorical(("a", "b", "c"), missing=True),
+            "y": Categorical(("no", "yes")),
+        },
+        label="y",
+    )
+
+
+def table():
+    return pd.DataFrame(
+        {
+            "age": [17, 90, np.nan, 40],
+            "rate": [-1.0, 3.0, 0.5, 0.49],
+            "job": ["a", None, "c", "b"],
+            "y": ["no", "yes", "yes", "no"],
+        }
+    )
+
+
+def test_every_value_is_in_the_cell_that_a_loop_over_the_edges_finds():
+    batch = TableEncoder(domain()).encode(table())
+    for partition in column_partitions(domain(), most_cells=16).values():
+        fine = partition.fine(batch)
+        assert ((fine >= 0) & (fine < partition.fine_cells)).all()
+        if partition.categories:
+            continue
+        for row, cell in enumerate(fine):
+            if partition.missing and batch.vectors[row, partition.start + 1] == 1.0:
+                assert cell == partition.fine_cells - 1
+                continue
+            value = batch.vectors[row, partition.start] * GRID
+            inside = [
+                i
+                for i, (low, high) in enumerate(pairwise(partition.edges))
+                if low <= value < high or (i == partition.intervals - 1 and value == high)
+            ]
+            assert inside == [cell]
+    assert class_partition(domain()).fine(batch).tolist() == [0, 1, 1, 0]
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.integers(2, 5_000), st.integers(1, 300), st.data())
+def test_whole_numbers_are_never_cut_through_and_found_again(values, most, data):
+    column = Numerical(0, values - 1, integer=True)
+    edges = equal_width_edges(column, most)
+    assert len(edges) - 1 <= most
+    found = np.concatenate([whole_between(low, high, values) for low, high in pairwise(edges)])
+    assert found.tolist() == list(range(values))
+    first = data.draw(st.integers(1, values - 1))
+    (cut,) = cuts_before(np.array([first]), values)
+    encoded = np.rint((np.array([first - 1, first]) / (values - 1) * 2 - 1) * GRID)
+    assert encoded[0] < cut <= encoded[1]
+
+
+def test_declared_bins_are_cuts():
+    at_rate = column_partitions(domain(), most_cells=8)["rate"]
+    zero, half = (round(((value + 1) / 4 * 2 - 1) * GRID) for value in (0.0, 0.5))
+    assert {zero, half} <= set(at_rate.edges)
+    month = Timestamp("2020-01-01T00:00:00", "2020-12-31T00:00:00", bins=("2020-07-01T00:00:00",))
+    assert len(declared_cuts(month)) == 1
+    ages = Numerical(0, 10, integer=True, bins=(4,))
+    (cut,) = declared_cuts(ages)
+    assert whole_between(-GRID, cut, 11).tolist() == [0, 1, 2, 3]
+
+
+def test_a_partition_that_is_none_is_refused():
+    with pytest.raises(ValueError, match="joins each"):
+        Partition(0, 3, (), False, (0, 2, 2))
+    with pytest.raises(ValueError, match="ascend"):
+        Partition(0, 0, (-GRID, 5, 5, GRID), False, (0, 1, 2))
+    partition = column_partitions(domain(), most_cells=8)["age"]
+    assert Partition(*partition.settings()) == partition
+    assert partition.fits(domain())
+    assert not partition.fits(Domain({"age": Numerical(17, 90, integer=True)}))
