@@ -155,8 +155,8 @@ def audit_mechanism(
         time_limit: Seconds of trials after which no more begin; too few of them are "inconclusive". The checks before
             them have no limit, and one draw of trials is always made.
         alpha: Probability of a false alarm: of the bounds, and of each part of the checks.
-        frequencies: The trials use the plan with at most so many frequencies, or marginals, its noise calibrated for them by the
-            same code; None takes the whole plan, which is slow. The checks always see the whole plan.
+        frequencies: The trials use the plan with at most so many frequencies, or marginals, its noise calibrated for
+            them by the same code; None takes the whole plan, which is slow. The checks always see the whole plan.
         made: An embedding made by this plan, whose noise scales must be the ones that the plan needs.
         progress: Told the number of trials done and wanted.
 

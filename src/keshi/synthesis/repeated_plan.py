@@ -1,4 +1,4 @@
-"""Plans for an audit: the plans of an earlier release again, with fewer frequencies or marginals, or every block many times over.
+"""Plans for an audit: those of an earlier release, with fewer frequencies or marginals, or every block many times.
 
 A block that is repeated N times passes through the same embed, the same door and the same ledger as the block itself,
 and comes out as N independent releases of it from one vectorised draw. Its noise scale does not depend on N.
