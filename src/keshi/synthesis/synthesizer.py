@@ -25,10 +25,10 @@ from keshi.synthesis.embedding import Progress as EmbedProgress
 from keshi.synthesis.features import WEIGHT
 from keshi.synthesis.presets import Preset, preset_for
 from keshi.synthesis.private_embedding import PrivateEmbedding
+from keshi.synthesis.sampling import Balance, CountReport, Sampling, sample_batches
 
 if TYPE_CHECKING:
     import torch
-    from torch import Tensor
 
     from keshi.privacy.ledger import PrivacyLedger
     from keshi.synthesis.generators import RecordGenerator
@@ -70,27 +70,60 @@ class Generator:
         self.learning_curve = learning_curve
         self.preset = preset
 
-    def sample(self, n: int, *, seed: int = 0) -> pd.DataFrame:
-        """`n` synthetic records with the columns, dtypes and missing values of the domain."""
-        return pd.concat(list(self.sample_batches(n, seed=seed)), ignore_index=True)
+    def sample(
+        self,
+        n: int,
+        *,
+        seed: int = 0,
+        where: str | None = None,
+        balance: Balance | None = None,
+        most_draws: int | None = None,
+        count: CountReport | None = None,
+    ) -> pd.DataFrame:
+        """`n` synthetic records with the columns, dtypes and missing values of the domain.
 
-    def sample_batches(self, n: int, *, seed: int = 0) -> Iterator[pd.DataFrame]:
+        Args:
+            n: How many.
+            seed: Repeats them.
+            where: Only records that meet this condition, such as "income == '>50K' and 30 <= age < 50".
+            balance: "equal", "income: >50K=0.5, <=50K=0.5", or {class: share}: the classes' shares, exactly.
+            most_draws: Stop after so many draws; None stops where it is all but hopeless.
+            count: Told how many records were kept, of how many drawn.
+
+        Raises:
+            ConditionError: if the condition cannot be read, cannot be met, or is met too rarely.
+        """
+        batches = self.sample_batches(
+            n, seed=seed, where=where, balance=balance, most_draws=most_draws, count=count
+        )
+        return pd.concat(list(batches), ignore_index=True)
+
+    def sample_batches(
+        self,
+        n: int,
+        *,
+        seed: int = 0,
+        where: str | None = None,
+        balance: Balance | None = None,
+        most_draws: int | None = None,
+        count: CountReport | None = None,
+    ) -> Iterator[pd.DataFrame]:
         """The records of `sample` in batches, so that any number fits in memory."""
-        import torch
-
-        positive_integer("n", n)
-        seed_in_range(seed)
-        decoder = TableEncoder(self.domain)
-        randomness = torch.Generator().manual_seed(seed)
-        weights = torch.tensor(self.class_weights, dtype=torch.float64)
         most = _batch_rows(self.domain, SAMPLE_ROWS)
         most = max(1, most // ARRAY_WORKSPACE) if self.domain.array_columns else most
-        for start in range(0, n, most):
-            rows = min(most, n - start)
-            classes = _drawn_classes(weights, rows, randomness)
-            yield decoder.decode(
-                self.network.draw(classes, self.domain.width, randomness=randomness), classes.numpy()
-            )
+        return sample_batches(
+            Sampling(n, seed=seed, where=where, balance=balance, most_draws=most_draws),
+            self.domain,
+            self.class_weights,
+            self._draw,
+            batch_rows=most,
+            count=count,
+        )
+
+    def _draw(self, classes: torch.Tensor, randomness: torch.Generator) -> pd.DataFrame:
+        """Decoded records of the given classes."""
+        drawn = self.network.draw(classes, self.domain.width, randomness=randomness)
+        return TableEncoder(self.domain).decode(drawn, classes.numpy())
 
     def save(self, path: str | Path, *, overwrite: bool = False) -> None:
         """Write the generator as a folder (or a .zip): manifest, domain, statement, weights. No pickle."""
@@ -269,12 +302,28 @@ class PearlSynthesizer:
         )
         return self
 
-    def sample(self, n: int, *, seed: int | None = None) -> pd.DataFrame:
-        """`n` synthetic records, with the columns, dtypes and missing values of the domain.
+    def sample(
+        self,
+        n: int,
+        *,
+        seed: int | None = None,
+        where: str | None = None,
+        balance: Balance | None = None,
+        most_draws: int | None = None,
+        count: CountReport | None = None,
+    ) -> pd.DataFrame:
+        """`n` synthetic records, with the columns, dtypes and missing values of the domain, as in `Generator.sample`.
 
         The same seed gives the same records; None takes the synthesizer's own. Give another one for further records.
         """
-        return self._fitted().sample(n, seed=self.seed if seed is None else seed)
+        return self._fitted().sample(
+            n,
+            seed=self.seed if seed is None else seed,
+            where=where,
+            balance=balance,
+            most_draws=most_draws,
+            count=count,
+        )
 
     def save(self, path: str | Path, *, overwrite: bool = False) -> None:
         """Write the trained generator."""
@@ -360,18 +409,6 @@ def _restored(
         raise ValueError("the network is not one of records of the domain")
     network.load_state_dict({name: torch.from_numpy(tensor) for name, tensor in tensors.items()})
     return network.eval()
-
-
-def _drawn_classes(weights: Tensor, rows: int, randomness: torch.Generator) -> Tensor:
-    """(rows,) classes, each within one of its expected number, in random order: systematic sampling."""
-    import torch
-
-    share = torch.cumsum(weights, dim=0) / weights.sum()
-    teeth = (
-        torch.arange(rows, dtype=torch.float64) + torch.rand(1, generator=randomness, dtype=torch.float64)
-    ) / rows
-    classes = torch.searchsorted(share, teeth, right=True).clamp_max(len(weights) - 1)
-    return classes[torch.randperm(rows, generator=randomness)]
 
 
 def _batch_rows(domain: Domain, most: int) -> int:
