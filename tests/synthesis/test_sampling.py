@@ -16,7 +16,8 @@ from keshi.records.domain import Domain
 from keshi.synthesis.presets import PaperPreset
 from keshi.synthesis.reconstruction import Schedule
 from keshi.synthesis.sampling import SampleCount, Sampling, sample_batches
-from keshi.synthesis.synthesizer import Generator, PearlSynthesizer
+from keshi.synthesis.synthesizer import PearlSynthesizer
+from keshi.synthesis.trained_generator import Generator
 
 DOMAIN = Domain(
     {

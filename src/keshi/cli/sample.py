@@ -11,7 +11,9 @@ def sample(
     generator: Path = typer.Argument(help="What `keshi train` wrote."),
     rows: int = typer.Option(..., "--rows", help="How many records."),
     where: str | None = typer.Option(
-        None, "--where", help="Only records that meet this condition: ==, !=, <, in [...], is missing, and, or, not."
+        None,
+        "--where",
+        help="Only records that meet this condition: ==, !=, <, in [...], is missing, and, or, not.",
     ),
     balance: str | None = typer.Option(
         None, "--balance", help="Shares of the classes: equal, or 'income: >50K=0.5, <=50K=0.5'."
@@ -35,7 +37,7 @@ def sample(
     from keshi._validate import positive_integer, seed_in_range
     from keshi.records.files import check_table_output, write_table
     from keshi.synthesis.sampling import SampleCount
-    from keshi.synthesis.synthesizer import Generator
+    from keshi.synthesis.trained_generator import Generator
 
     positive_integer("rows", rows)
     seed_in_range(seed)

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from keshi.privacy.statement import PrivacyStatement
     from keshi.records.domain import Domain
     from keshi.reports.report import Section
-    from keshi.synthesis.synthesizer import Generator
+    from keshi.synthesis.trained_generator import Generator
 
 
 def synthesize(

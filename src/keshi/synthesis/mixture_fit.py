@@ -91,12 +91,21 @@ def fit_mixture(
     embedding: PrivateEmbedding,
     schedule: MixtureSchedule,
     *,
+    start: ProductMixture | None = None,
     seed: int = 0,
     threads: int | None = None,
     progress: Progress | None = None,
     report_every: int = 10,
 ) -> tuple[ProductMixture, tuple[LearningPoint, ...]]:
     """Fit a mixture against an embedding. The same seed and threads give the same bytes.
+
+    Args:
+        embedding: Its marginals, of both measurements, are all that is looked at.
+        schedule: How long and how fast.
+        start: A mixture of the same embedding to go on with; None begins at independent columns.
+        seed: Repeats the fit.
+        threads: Threads of torch; None leaves its setting.
+        progress: Called every `report_every` steps.
 
     Returns:
         The mixture, and the learning curve: `loss` is the squared residual per cell in units of the noise,
@@ -109,9 +118,14 @@ def fit_mixture(
     cells = layout.size
     group_counts = torch.tensor(layout.group_counts, dtype=torch.float32)
     affordable = int(LARGEST_STEP / cells**2)
-    components = max(16, min(schedule.components, affordable) // len(group_counts))
-    make = network_components if schedule.network else free_components
-    logits, parameters = make(layout.independent_logits(), components, spread=schedule.spread, seed=seed)
+    components = max(1, min(schedule.components, max(16, affordable)) // len(group_counts))
+    if start is None:
+        make = network_components if schedule.network else free_components
+        logits, parameters = make(layout.independent_logits(), components, spread=schedule.spread, seed=seed)
+    else:
+        components = start.probabilities.shape[1]
+        known = start.probabilities.clamp_min(1e-12).log().requires_grad_()
+        logits, parameters = lambda: known, [known]
     rate = schedule.network_learning_rate if schedule.network else schedule.learning_rate
     optimizer = torch.optim.Adam(parameters, lr=rate)
     cosine = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, schedule.steps)
@@ -165,11 +179,9 @@ def network_components(start: Tensor, components: int, *, spread: float, seed: i
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         latent = torch.randn(groups, components, LATENT)
-        body = nn.Sequential(
-            nn.Linear(LATENT + groups, HIDDEN), nn.ReLU(), nn.Linear(HIDDEN, HIDDEN), nn.ReLU(), nn.Linear(HIDDEN, cells)
-        )
-    with torch.no_grad():
-        body[-1].weight.mul_(spread)
+        last = nn.Linear(HIDDEN, cells)
+        inner = (nn.Linear(LATENT + groups, HIDDEN), nn.ReLU(), nn.Linear(HIDDEN, HIDDEN), nn.ReLU())
+        body = nn.Sequential(*inner, last)
     own = torch.eye(groups)[:, None].expand(groups, components, groups)
     inputs = torch.cat([latent, own], dim=2)
     return lambda: start[:, None] + body(inputs), list(body.parameters())
