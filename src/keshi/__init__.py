@@ -14,7 +14,7 @@ _HOMES = {
     "Categorical": "keshi.records.column_kinds",
     "Censor": "keshi.censoring.censor",
     "Domain": "keshi.records.domain",
-    "Generator": "keshi.synthesis.synthesizer",
+    "Generator": "keshi.synthesis.trained_generator",
     "Image": "keshi.records.column_kinds",
     "KeshiError": "keshi.errors",
     "Numerical": "keshi.records.column_kinds",
@@ -43,8 +43,8 @@ if TYPE_CHECKING:
     from keshi.records.column_kinds import Window as Window
     from keshi.records.domain import Domain as Domain
     from keshi.synthesis.private_embedding import PrivateEmbedding as PrivateEmbedding
-    from keshi.synthesis.synthesizer import Generator as Generator
     from keshi.synthesis.synthesizer import PearlSynthesizer as PearlSynthesizer
+    from keshi.synthesis.trained_generator import Generator as Generator
 
 
 def __getattr__(name: str) -> Any:

@@ -23,3 +23,7 @@ class NotFittedError(KeshiError, AttributeError):
 
 class ArtifactError(KeshiError, ValueError):
     """A saved artefact is incomplete, altered, of another kind or version, or unsafe to open."""
+
+
+class ConditionError(KeshiError, ValueError):
+    """A condition on records cannot be read, contradicts the domain or itself, or is met too rarely to sample by."""

@@ -8,7 +8,7 @@ from importlib.util import find_spec
 import pytest
 
 from keshi.synthesis.private_embedding import PrivateEmbedding
-from keshi.synthesis.synthesizer import Generator
+from keshi.synthesis.trained_generator import Generator
 
 pytestmark = pytest.mark.skipif(
     find_spec("statsmodels") is None or find_spec("seglearn") is None,

@@ -45,6 +45,8 @@ EMBED = (
     "people.csv",
     "--domain",
     "people.toml",
+    "--preset",
+    "paper",  # its training is long enough to be interrupted
     "--epsilon",
     "1",
     "--run",

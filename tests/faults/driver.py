@@ -31,7 +31,8 @@ from pathlib import Path
 from typing import Any
 
 WARM = (
-    "keshi.cli.app", "keshi.synthesis.synthesizer", "keshi.synthesis.reconstruction", "keshi.privacy.learned_domain",
+    "keshi.cli.app", "keshi.synthesis.synthesizer", "keshi.synthesis.trained_generator",
+    "keshi.synthesis.reconstruction", "keshi.privacy.learned_domain",
     "keshi.auditing.table_audit", "keshi.auditing.utility", "keshi.reports.synthesis", "dp_accounting", "torch",
     "opendp.measurements", "opendp.domains", "pyarrow.parquet", "pyarrow.csv", "sklearn.linear_model", "jinja2",
     "rich.progress", "tomlkit", "torch._dynamo", "pydantic", "pydantic.dataclasses", "safetensors.numpy",

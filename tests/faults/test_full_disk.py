@@ -13,14 +13,27 @@ from typing import Any
 
 import pytest
 
-EMBED = ("embed", "people.csv", "--domain", "people.toml", "--epsilon", 1, "--run", "r", "-o", "p.embedding")
+EMBED = (
+    "embed",
+    "people.csv",
+    "--domain",
+    "people.toml",
+    "--preset",
+    "paper",
+    "--epsilon",
+    1,
+    "--run",
+    "r",
+    "-o",
+    "p.embedding",
+)
 SYNTHESIZE = (
-    "synthesize", "people.csv", "--domain", "people.toml", "--epsilon", 1, "--run", "r", "--steps", 3, "--rows", 60,
+    "synthesize", "people.csv", *PAPER, "--epsilon", 1, "--run", "r", "--steps", 3, "--rows", 60,
     "-o", "run",
 )  # fmt: skip
 SPEND, STORE = "keshi.privacy.ledger:PrivacyLedger.spend", "keshi.privacy.ledger:PrivacyLedger.store"
 SAVE = "keshi.synthesis.private_embedding:PrivateEmbedding.save"
-SAVE_GENERATOR = "keshi.synthesis.synthesizer:Generator.save"
+SAVE_GENERATOR = "keshi.synthesis.trained_generator:Generator.save"
 QUICK = {"at": "keshi.cli.synthesize:audit_sections", "do": "set", "options": {"quick": True}}
 
 

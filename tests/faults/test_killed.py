@@ -11,9 +11,22 @@ from typing import Any
 import pandas as pd
 import pytest
 
-EMBED = ("embed", "people.csv", "--domain", "people.toml", "--epsilon", 1, "--run", "r", "-o", "p.embedding")
+EMBED = (
+    "embed",
+    "people.csv",
+    "--domain",
+    "people.toml",
+    "--preset",
+    "paper",
+    "--epsilon",
+    1,
+    "--run",
+    "r",
+    "-o",
+    "p.embedding",
+)
 SYNTHESIZE = (
-    "synthesize", "people.csv", "--domain", "people.toml", "--epsilon", 1, "--run", "r", "--steps", 3, "--rows", 60,
+    "synthesize", "people.csv", *PAPER, "--epsilon", 1, "--run", "r", "--steps", 3, "--rows", 60,
     "-o", "run",
 )  # fmt: skip
 # The report's classifiers are not what is tested here.
@@ -31,7 +44,7 @@ DURABLY, IN_PLACE = "keshi.artifacts.atomic:_write_durably", "keshi.artifacts.at
 BYTES, TABLE = "pathlib:Path.write_bytes", "keshi.records.files:write_table"
 STEP = "keshi.synthesis.reconstruction:discrepancies"
 SAVE = "keshi.synthesis.private_embedding:PrivateEmbedding.save"
-SAVE_GENERATOR = "keshi.synthesis.synthesizer:Generator.save"
+SAVE_GENERATOR = "keshi.synthesis.trained_generator:Generator.save"
 
 # name, where, (spends, values) of the ledger then, spends when the same run has been finished
 WHILE_MEASURING = [

@@ -13,7 +13,7 @@ SAVE = "keshi.synthesis.private_embedding:PrivateEmbedding.save"
 
 
 def embed(name: str, epsilon: float, *, run: str = "") -> tuple[object, ...]:
-    table = ("embed", "people.csv", "--domain", "people.toml")
+    table = ("embed", "people.csv", "--domain", "people.toml", "--preset", "paper")
     return (*table, "--epsilon", epsilon, "--run", run or name, "-o", name)
 
 
@@ -96,7 +96,8 @@ def test_children_forked_after_a_release_draw_noise_of_their_own(people):
         assert len({noise[coordinate] for noise in drawn}) == 4
 
 
-SYNTHESIZE = ("synthesize", "people.csv", "--domain", "people.toml", "--epsilon", 1, "--run", "r", "--steps", 3,
+SYNTHESIZE = ("synthesize", "people.csv", "--domain", "people.toml", "--preset", "paper",
+              "--epsilon", 1, "--run", "r", "--steps", 3,
               "--rows", 60, "-o", "run", "--no-report")  # fmt: skip
 
 

@@ -4,7 +4,18 @@ from __future__ import annotations
 
 import pytest
 
-EMBED = ("embed", "people.csv", "--domain", "people.toml", "--epsilon", 1, "--run", "new")
+EMBED = (
+    "embed",
+    "people.csv",
+    "--domain",
+    "people.toml",
+    "--preset",
+    "paper",
+    "--epsilon",
+    1,
+    "--run",
+    "new",
+)
 SYNTHESIZE = (
     "synthesize",
     "people.csv",

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from keshi.errors import DomainError
-from keshi.records.column_kinds import Categorical, Column, Numerical, Timestamp
+from keshi.records.column_kinds import Categorical, Column, Numerical, Ordinal, Timestamp
 from keshi.records.domain import Domain
 from keshi.records.files import table_batches
 from keshi.records.tables import TableEncoder
@@ -380,3 +380,12 @@ def test_whole_numbers_and_bounds_at_the_ends_of_64_bits_come_back() -> None:
     encoder = TableEncoder(Domain({"it": column}))
     batch = encoder.encode(pd.DataFrame({"it": [-(2**63), 2**62]}))
     assert encoder.decode(batch.vectors, batch.classes)["it"].tolist() == [-(2**63), 2**62]
+
+
+def test_a_column_of_dtype_category_has_the_same_dtype_in_every_batch() -> None:
+    column = Ordinal(("low", "mid", "high"), missing=True, dtype="category")
+    encoder = TableEncoder(Domain({"grade": column}))
+    one, other = (encoder.decode(np.eye(4)[cells], np.zeros(2)) for cells in ([0, 0], [2, 3]))
+    assert one["grade"].dtype == other["grade"].dtype == pd.concat([one, other])["grade"].dtype
+    assert list(one["grade"].dtype.categories) == ["low", "mid", "high"]
+    assert one["grade"].dtype.ordered

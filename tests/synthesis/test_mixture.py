@@ -14,7 +14,7 @@ from keshi.synthesis.marginal_plan import Resolution, first_look, second_look
 from keshi.synthesis.mixture import ColumnValues, ProductMixture, drawn_evenly
 from keshi.synthesis.mixture_fit import products, shortest_number
 from keshi.synthesis.partitions import CLASS, Partition
-from keshi.synthesis.presets import KeshiPreset, preset_for
+from keshi.synthesis.presets import PRESETS, KeshiPreset, preset_for, with_generator, with_steps
 from keshi.synthesis.private_embedding import Measurement, Plan
 from keshi.synthesis.synthesizer import PearlSynthesizer, train
 
@@ -199,3 +199,30 @@ def test_the_shortest_number_of_an_interval():
     assert shortest_number(39.9, 40.2) == 40.0
     assert shortest_number(123.4, 123.6) == 123.5
     assert shortest_number(99_999.7, 100_000.0) == 100_000.0
+
+
+def test_three_generators_from_one_embedding_without_data_under_one_statement(fitted):
+    preset, real = fitted.preset, people()
+    made = {
+        kind: train(fitted.embedding_, preset=with_steps(with_generator(preset, kind), 40))
+        for kind in ("mixture", "network", "classwise")
+    }
+    assert {generator.statement for generator in made.values()} == {fitted.statement}
+    table = {kind: generator.network.probabilities for kind, generator in made.items()}
+    assert not torch.equal(table["mixture"], table["network"])
+    assert table["classwise"].shape[1] == 1
+    for generator in made.values():
+        synthetic = generator.sample(2_000)
+        assert abs(synthetic["age"].mean() - real["age"].mean()) < 3
+    with pytest.raises(ValueError, match="one kind of generator"):
+        with_generator(PRESETS["paper"], "network")
+
+
+def test_training_goes_on_where_it_stopped_and_not_on_another_embedding(fitted):
+    short = train(fitted.embedding_, preset=with_steps(fitted.preset, 20))
+    longer = train(fitted.embedding_, preset=with_steps(fitted.preset, 20), start=short)
+    assert longer.learning_curve[-1].step == 40
+    assert longer.learning_curve[-1].loss < short.learning_curve[-1].loss
+    other = PearlSynthesizer(domain=DOMAIN, epsilon=1.0).fit(people(500))
+    with pytest.raises(ValueError, match="another embedding"):
+        train(other.embedding_, start=short)

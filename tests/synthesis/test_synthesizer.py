@@ -12,10 +12,12 @@ from keshi.errors import ArtifactError, BudgetError, DomainError, NotFittedError
 from keshi.privacy.ledger import PrivacyLedger
 from keshi.records.column_kinds import Categorical, Numerical, Timestamp
 from keshi.records.domain import Domain
-from keshi.synthesis import synthesizer as module
+from keshi.synthesis import record_sizes
 from keshi.synthesis.presets import PaperPreset, with_steps
+from keshi.synthesis.private_embedding import PrivateEmbedding
 from keshi.synthesis.reconstruction import Schedule
-from keshi.synthesis.synthesizer import Generator, PearlSynthesizer, embed_table
+from keshi.synthesis.synthesizer import PearlSynthesizer, embed_table
+from keshi.synthesis.trained_generator import Generator
 
 QUICK = PaperPreset(frequencies=10, schedule=Schedule(steps=4))
 DOMAIN = Domain(
@@ -74,7 +76,7 @@ def test_a_saved_generator_draws_the_same_records(tmp_path) -> None:
     with pytest.raises(ArtifactError, match="exists"):
         synthesizer.save(tmp_path / "g")
     with pytest.raises(ArtifactError, match=r"generator|kind"):
-        module.PrivateEmbedding.load(tmp_path / "g")
+        PrivateEmbedding.load(tmp_path / "g")
 
 
 def test_a_generator_whose_weights_do_not_fit_is_refused(tmp_path) -> None:
@@ -176,12 +178,12 @@ def test_a_bad_number_of_records_is_refused(n) -> None:
 
 def test_records_come_in_batches_that_are_bounded_for_wide_records(monkeypatch) -> None:
     generator = fitted().generator_
-    monkeypatch.setattr(module, "BATCH_VALUES", generator.domain.width * 8)
+    monkeypatch.setattr(record_sizes, "BATCH_VALUES", generator.domain.width * 8)
     assert [len(batch) for batch in generator.sample_batches(20)] == [8, 8, 4]
 
 
 def test_wide_records_are_read_in_smaller_batches(monkeypatch) -> None:
-    monkeypatch.setattr(module, "BATCH_VALUES", DOMAIN.width * 8)
+    monkeypatch.setattr(record_sizes, "BATCH_VALUES", DOMAIN.width * 8)
     seen: list[int] = []
     embed_table(people(20), DOMAIN, QUICK, epsilon=1.0, delta=1e-5, unit=PearlSynthesizer(domain=DOMAIN).unit,
                 progress=lambda what, rows: seen.append(rows))  # fmt: skip

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
     from keshi.records.domain import Domain
     from keshi.reports.report import Section
-    from keshi.synthesis.synthesizer import Generator
+    from keshi.synthesis.trained_generator import Generator
 
 MOST_RECORDS = 4_000  # real ones that the report looks at, drawn at random from all
 

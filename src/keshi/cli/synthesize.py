@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -36,7 +37,7 @@ if TYPE_CHECKING:
     from keshi.privacy.statement import PrivacyStatement
     from keshi.records.domain import Domain
     from keshi.reports.report import Section
-    from keshi.synthesis.synthesizer import Generator
+    from keshi.synthesis.trained_generator import Generator
 
 
 def synthesize(
@@ -77,6 +78,7 @@ def synthesize(
     from keshi.records.files import column_types, write_table
     from keshi.synthesis.presets import preset_for
     from keshi.synthesis.private_embedding import PrivateEmbedding
+    from keshi.synthesis.sampling import SampleCount
 
     started, cpu = time.perf_counter(), time.process_time()
     if rows is not None:
@@ -137,8 +139,12 @@ def synthesize(
     generator = train_embedding(embedding, steps=steps, seed=seed, threads=threads)
     generator.save(release / "generator", overwrite=resume)
     rows = rows or max(1, round(embedding.count))
+    counts: list[SampleCount] = []
+    batches = generator.sample_batches(rows, seed=seed, count=counts.append)
     synthetic = release / synthetic_name(known)
-    write_table(generator.sample_batches(rows, seed=seed), synthetic)
+    write_table(batches, synthetic)
+    if counts[-1].drawn > counts[-1].kept:  # some broke a constraint beyond repair
+        print(counts[-1], file=sys.stderr)
     statement = embedding.statement
     write_atomically(release / "statement.json", json_to_bytes(statement.to_dict()))
     write_atomically(release / "CARD.md", release_card(statement, known).encode())
@@ -176,7 +182,7 @@ def table_report(
         for path in (table, holdout)
     )
     assert real is not None
-    synthetic = generator.sample(min(rows, len(real)), seed=seed)
+    synthetic = generator.sample(min(rows, len(real)), seed=seed)[list(known.columns)]  # no identifiers
     return audit_sections(synthetic, real, held, known, generator, cost=cost, seed=seed)[1]
 
 

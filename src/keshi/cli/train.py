@@ -9,7 +9,7 @@ import typer
 
 if TYPE_CHECKING:
     from keshi.synthesis.private_embedding import PrivateEmbedding
-    from keshi.synthesis.synthesizer import Generator
+    from keshi.synthesis.trained_generator import Generator
 
 STEPS = typer.Option(None, "--steps", help="Generator steps, if not the preset's.")
 THREADS = typer.Option(None, "--threads", help="Threads of torch; the same number repeats the same bytes.")
@@ -23,19 +23,29 @@ def train(
     steps: int | None = STEPS,
     seed: int = typer.Option(0, "--seed", help="Repeats the training."),
     threads: int | None = THREADS,
+    kind: str | None = typer.Option(
+        None,
+        "--generator",
+        help="With preset keshi: mixture (default), network (deep), or classwise (columns independent in each class).",
+    ),
+    resume: bool = typer.Option(False, "--resume", help="Go on with the generator that stands at --output."),
     overwrite: bool = typer.Option(False, "--overwrite", help="Replace an earlier output of keshi."),
 ) -> None:
-    """Train a generator on an embedding: free of privacy cost, rerun at will.
+    """Train a generator on an embedding: free of privacy cost, rerun at will, for as long as you like.
 
-    Example: keshi train people.embedding -o people.generator
+    Example: keshi train people.embedding --generator network -o people.generator
     """
     from keshi.cli.embed import check_output
     from keshi.synthesis.private_embedding import PrivateEmbedding
+    from keshi.synthesis.trained_generator import Generator
 
     check_training(steps=steps, threads=threads, seed=seed)
-    check_output(output, overwrite=overwrite)
-    generator = train_embedding(PrivateEmbedding.load(embedding), steps=steps, seed=seed, threads=threads)
-    generator.save(output, overwrite=overwrite)
+    check_output(output, overwrite=overwrite or resume)
+    start = Generator.load(output) if resume else None
+    generator = train_embedding(
+        PrivateEmbedding.load(embedding), steps=steps, seed=seed, threads=threads, kind=kind, start=start
+    )
+    generator.save(output, overwrite=overwrite or resume)
     last = generator.learning_curve[-1]
     print(
         f"wrote {output} ({last.step:,} steps, loss {last.loss:.3g}; noise alone gives {last.noise_floor:.3g})"
@@ -54,18 +64,26 @@ def check_training(*, steps: int | None, threads: int | None, seed: int) -> None
 
 
 def train_embedding(
-    embedding: PrivateEmbedding, *, steps: int | None, seed: int, threads: int | None
+    embedding: PrivateEmbedding,
+    *,
+    steps: int | None,
+    seed: int,
+    threads: int | None,
+    kind: str | None = None,
+    start: Generator | None = None,
 ) -> Generator:
     """Train with a progress bar."""
     from keshi.cli.progress import progress_bar
-    from keshi.synthesis.presets import preset_for, with_steps
+    from keshi.synthesis.presets import preset_for, with_generator, with_steps
     from keshi.synthesis.synthesizer import train
 
-    preset = with_steps(preset_for(embedding.domain, embedding.preset), steps)
+    preset = with_generator(preset_for(embedding.domain, embedding.preset), kind)
+    preset = with_steps(preset, steps)
     with progress_bar("training") as advance:
         return train(
             embedding,
             preset=preset,
+            start=start,
             seed=seed,
             threads=threads,
             progress=lambda point, total: advance(point.step, total, f"loss {point.loss:.2g}"),

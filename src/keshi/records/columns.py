@@ -17,7 +17,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from keshi.records.column_kinds import Categorical, Numerical, Timestamp, category_key
+from keshi.records.column_kinds import Categorical, Numerical, Ordinal, Timestamp, category_key
 from keshi.records.domain import table_name
 from keshi.records.encoded import FEATURE_BITS
 
@@ -116,7 +116,7 @@ def read_seconds(
     else:
         # By each distinct value: texts, moments, days, and any mixture of them.
         codes, distinct = _distinct(series)
-        readings = [_moment(value) for value in distinct]
+        readings = [read_moment(value) for value in distinct]
         unread = tuple(v for v, reading in zip(distinct, readings, strict=True) if reading is None)
         unlike = any(reading[1] is not zoned for reading in readings if reading is not None)
         seconds = np.array([reading[0] if reading else 0.0 for reading in readings] + [0.0])[codes]
@@ -148,7 +148,11 @@ def decode_cells(column: Categorical, cells: NDArray[np.int64]) -> pd.Series:
         values.append(None)
     table = np.empty(len(values), dtype=object)
     table[:] = values
-    return pd.Series(table[cells], dtype=object).astype(column.dtype or _categorical_dtype(column))  # type: ignore[call-overload]
+    dtype: Any = column.dtype or _categorical_dtype(column)
+    if dtype == "category":  # all of them, or each batch would have a dtype of its own
+        known = [value for value in values if value is not None]
+        dtype = pd.CategoricalDtype(known, ordered=isinstance(column, Ordinal) and not column.other)
+    return pd.Series(table[cells], dtype=object).astype(dtype)
 
 
 def decode_numbers(column: Numerical, share: NDArray[np.float64], missing: NDArray[np.bool_]) -> pd.Series:
@@ -261,7 +265,7 @@ def _number(value: Any) -> float:
         return float("nan")
 
 
-def _moment(value: Any) -> tuple[float, bool] | None:
+def read_moment(value: Any) -> tuple[float, bool] | None:
     """Seconds since 1970 and whether the value has an offset from UTC; None where it is no moment."""
     try:
         if isinstance(value, str):

@@ -13,10 +13,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from keshi.errors import DomainError
 from keshi.records.column_kinds import ArrayColumn, Categorical, Column
+
+if TYPE_CHECKING:
+    from keshi.records.constraints import Constraint
+    from keshi.records.identifiers import Identifier
 
 LEARNED_EPSILON = 20.0  # the grid's slack is recorded at this epsilon, so that it holds for every smaller one
 
@@ -78,6 +82,8 @@ class Domain:
         missing_values: Texts that mean "missing" in a text file, beside the empty one.
         ledger: Identifier of the privacy ledger of this data set; None where it has none.
         learned: What learning the bounds, bins and categories cost; None where they were declared.
+        constraints: Rules that every sampled record keeps (constraints.Constraint). The records are not checked.
+        identifiers: Column name -> Identifier, or its kind: made up for every sampled record, left out when read.
     """
 
     columns: Mapping[str, Column]
@@ -87,13 +93,19 @@ class Domain:
     missing_values: tuple[str, ...] = ()
     ledger: str | None = None
     learned: Learned | None = None
+    constraints: tuple[Constraint, ...] = ()
+    identifiers: Mapping[str, Identifier] = field(default_factory=dict)
     source: str = field(default="the domain", compare=False)
 
     def __post_init__(self) -> None:
-        for key in ("ignore", "missing_values"):
+        for key in ("ignore", "missing_values", "constraints"):
             if isinstance(getattr(self, key), list):
                 object.__setattr__(self, key, tuple(getattr(self, key)))
         from keshi.records.domain_checks import column_problems, learned_problems
+        from keshi.records.identifiers import Identifier
+
+        made = {k: Identifier(v) if isinstance(v, str) else v for k, v in self.identifiers.items()}
+        object.__setattr__(self, "identifiers", made)
 
         problems = [p for name, column in self.columns.items() for p in column_problems(name, column)]
         if not self.columns:
@@ -117,6 +129,12 @@ class Domain:
         both = sorted(set(self.ignore) & set(self.columns))
         if both:
             problems.append(f"columns {both} are both declared and ignored.")
+        if self.constraints or self.identifiers:
+            from keshi.records.constraints import constraint_problems
+            from keshi.records.identifiers import identifier_problems
+
+            problems += identifier_problems(self.identifiers, self.columns, self.ignore)
+            problems += constraint_problems(self.constraints, self.columns, self.identifiers)
         if problems:
             raise DomainError(listing(self.source, problems))
 

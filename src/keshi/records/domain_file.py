@@ -12,8 +12,10 @@ from tomlkit.exceptions import TOMLKitError
 
 from keshi.errors import DomainError
 from keshi.records.column_kinds import Categorical, Column, Image, Numerical, Ordinal, Timestamp, Window
+from keshi.records.constraints import parse_constraints
 from keshi.records.domain import Domain, Learned, listing, table_name
 from keshi.records.domain_checks import learned_problems
+from keshi.records.identifiers import parse_identifiers
 
 FORMAT = "keshi-domain-1"
 _TYPES: dict[str, type[Any]] = {
@@ -66,6 +68,7 @@ def loads(text: str, *, source: str = "the domain") -> Domain:
             "`keshi domain FILE > people.toml` drafts a domain file."
         )
     known = {"format", "label", "outside", "ignore", "missing_values", "ledger", "learned", "columns"}
+    known |= {"constraints", "identifiers"}
     problems = [
         f"unknown setting {key!r}; expected {sorted(known)}." for key in sorted(set(document) - known)
     ]
@@ -81,6 +84,10 @@ def loads(text: str, *, source: str = "the domain") -> Domain:
             columns[name] = column
     learned, found = parse_learned(document.get("learned"))
     problems += found
+    constraints, found = parse_constraints(document.get("constraints", []))
+    problems += found
+    identifiers, found = parse_identifiers(document.get("identifiers", {}))
+    problems += found
     if problems:
         raise DomainError(listing(source, problems))
     return Domain(
@@ -91,6 +98,8 @@ def loads(text: str, *, source: str = "the domain") -> Domain:
         missing_values=document.get("missing_values", ()),
         ledger=document.get("ledger"),
         learned=learned,
+        constraints=constraints,
+        identifiers=identifiers,
         source=source,
     )
 
@@ -128,6 +137,13 @@ def dumps(
             table.add(key, value)
         columns.add(tomlkit.key([name]) if not name else tomlkit.key(name), table)
     document.add("columns", columns)
+    if domain.identifiers:
+        document.add("identifiers", {name: one.to_toml() for name, one in domain.identifiers.items()})
+    if domain.constraints:
+        rules = tomlkit.aot()
+        for constraint in domain.constraints:
+            rules.append(tomlkit.item(constraint.to_table()))
+        document.add("constraints", rules)
     if domain.learned is not None:  # last, or a setting added below the first ones would land in it
         cost = tomlkit.table()
         cost.add(
@@ -294,6 +310,7 @@ def draft(
         'outside = "clip"                  # values beyond the bounds: "clip" or "refuse"',
         '# ignore = ["..."]                # columns to leave out: identifiers, and whose record it is (--subject)',
         '# missing_values = ["?"]          # texts that mean "missing", beside an empty field',
+        '# identifiers = { id = "uuid" }   # made up for every synthetic record ("sequence" or "uuid"), never read',
     ]
     for name, kind in types.items():
         lines += [

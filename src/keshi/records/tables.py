@@ -158,7 +158,7 @@ class TableEncoder:
                 )
                 for name in absent
             ]
-        allowed = {*self.domain.columns, *self.domain.ignore, self.subject}
+        allowed = {*self.domain.columns, *self.domain.ignore, *self.domain.identifiers, self.subject}
         return problems + [
             Problem(
                 f"column {name!r} is not declared",

@@ -325,6 +325,8 @@ def _statement(
         known = (
             "column names and types; the bounds, bins and categories were learnt, which this statement counts"
         )
+    if domain.constraints or domain.identifiers:
+        known += "; its constraints and the names of its identifiers"
     return PrivacyStatement(
         epsilon=epsilon,
         delta=delta,

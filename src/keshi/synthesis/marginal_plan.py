@@ -67,7 +67,7 @@ class Resolution:
     most_pair_bins: int = 32
     rare: float = 3.0
     rare_class: float = 5.0
-    label_weight: float = 2.0
+    label_weight: float = 4.0
     fine_weight: float = 2.0
     both_weight: float = 1.0
 

@@ -9,12 +9,13 @@ the noise, so there it stops.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 
 from keshi._validate import positive, positive_integer
 from keshi.records.column_kinds import Column, Numerical
@@ -28,6 +29,7 @@ from keshi.synthesis.reconstruction import LearningPoint, Progress
 
 MOST_NODES = 4.0  # of the first look's tree that make up an interval of many leaves, about
 POPULAR = 0.8  # a part of a leaf that holds so much of it is taken for a single value
+LATENT, HIDDEN = 32, 256  # of the network of components
 LARGEST_STEP = 4e9  # components x cells^2: a step of more would take seconds; then there are fewer components
 
 
@@ -39,6 +41,8 @@ class MixtureSchedule:
         components: Products in the mixture, over all groups of classes.
         steps: Adam steps at most, on a cosine schedule.
         learning_rate: Of Adam, for the logits.
+        network: Whether a deep network makes the logits from a latent z, in place of logits that are free.
+        network_learning_rate: Of Adam, for the network's weights.
         spread: Standard deviation of the logits at the start, around those of independent columns.
         stop_at: Squared residual per cell, in units of the noise, at which to stop.
     """
@@ -46,6 +50,8 @@ class MixtureSchedule:
     components: int = 2_000
     steps: int = 300
     learning_rate: float = 0.1
+    network: bool = False
+    network_learning_rate: float = 0.003
     spread: float = 0.5
     stop_at: float = 1.0
 
@@ -85,12 +91,21 @@ def fit_mixture(
     embedding: PrivateEmbedding,
     schedule: MixtureSchedule,
     *,
+    start: ProductMixture | None = None,
     seed: int = 0,
     threads: int | None = None,
     progress: Progress | None = None,
     report_every: int = 10,
 ) -> tuple[ProductMixture, tuple[LearningPoint, ...]]:
     """Fit a mixture against an embedding. The same seed and threads give the same bytes.
+
+    Args:
+        embedding: Its marginals, of both measurements, are all that is looked at.
+        schedule: How long and how fast.
+        start: A mixture of the same embedding to go on with; None begins at independent columns.
+        seed: Repeats the fit.
+        threads: Threads of torch; None leaves its setting.
+        progress: Called every `report_every` steps.
 
     Returns:
         The mixture, and the learning curve: `loss` is the squared residual per cell in units of the noise,
@@ -103,18 +118,22 @@ def fit_mixture(
     cells = layout.size
     group_counts = torch.tensor(layout.group_counts, dtype=torch.float32)
     affordable = int(LARGEST_STEP / cells**2)
-    components = max(16, min(schedule.components, affordable) // len(group_counts))
-    randomness = torch.Generator().manual_seed(seed)
-    shape = (len(group_counts), components, cells)
-    logits = layout.independent_logits()[:, None] + schedule.spread * torch.randn(shape, generator=randomness)
-    logits.requires_grad_()
-    optimizer = torch.optim.Adam([logits], lr=schedule.learning_rate)
+    components = max(1, min(schedule.components, max(16, affordable)) // len(group_counts))
+    if start is None:
+        make = network_components if schedule.network else free_components
+        logits, parameters = make(layout.independent_logits(), components, spread=schedule.spread, seed=seed)
+    else:
+        components = start.probabilities.shape[1]
+        known = start.probabilities.clamp_min(1e-12).log().requires_grad_()
+        logits, parameters = lambda: known, [known]
+    rate = schedule.network_learning_rate if schedule.network else schedule.learning_rate
+    optimizer = torch.optim.Adam(parameters, lr=rate)
     cosine = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, schedule.steps)
     membership = layout.membership()
     measured = max(1, targets.measured)
     curve: list[LearningPoint] = []
     for step in range(1, schedule.steps + 1):
-        probabilities = products(logits, membership)
+        probabilities = products(logits(), membership)
         residual = squared_residual(probabilities, group_counts / components, targets) / measured
         loss = float(residual.detach())
         done = loss < schedule.stop_at or step == schedule.steps
@@ -128,8 +147,44 @@ def fit_mixture(
         residual.backward()
         optimizer.step()
         cosine.step()
-    probabilities = products(logits.detach(), membership)
+    probabilities = products(logits().detach(), membership)
     return ProductMixture(layout.values(), probabilities, group_counts), tuple(curve)
+
+
+Components = tuple[Callable[[], Tensor], list[Tensor]]
+"""What makes the logits (groups, components, cells) of all components, and the parameters that are trained."""
+
+
+def free_components(start: Tensor, components: int, *, spread: float, seed: int) -> Components:
+    """Every component by itself: its logits are the parameters.
+
+    Args:
+        start: (groups, cells) logits of independent columns.
+        components: In each group.
+        spread: Standard deviation around them.
+        seed: Of the start.
+    """
+    shape = (len(start), components, start.shape[1])
+    noise = torch.randn(shape, generator=torch.Generator().manual_seed(seed))
+    logits = (start[:, None] + spread * noise).requires_grad_()
+    return lambda: logits, [logits]
+
+
+def network_components(start: Tensor, components: int, *, spread: float, seed: int) -> Components:
+    """A deep network: z ++ onehot(group) -> 2 hidden layers -> logits of a product; one latent z for each component.
+
+    The same exact characteristic function, with the paper's kind of generator behind it. Arguments as above.
+    """
+    groups, cells = start.shape
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        latent = torch.randn(groups, components, LATENT)
+        last = nn.Linear(HIDDEN, cells)
+        inner = (nn.Linear(LATENT + groups, HIDDEN), nn.ReLU(), nn.Linear(HIDDEN, HIDDEN), nn.ReLU())
+        body = nn.Sequential(*inner, last)
+    own = torch.eye(groups)[:, None].expand(groups, components, groups)
+    inputs = torch.cat([latent, own], dim=2)
+    return lambda: start[:, None] + body(inputs), list(body.parameters())
 
 
 def products(logits: Tensor, membership: Tensor) -> Tensor:

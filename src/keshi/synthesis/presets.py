@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 from keshi._validate import one_of
 from keshi.errors import DomainError
@@ -80,11 +81,21 @@ class PaperPreset:
         return schedule if self.steps is None else replace(schedule, steps=self.steps)
 
     def train(
-        self, embedding: PrivateEmbedding, *, seed: int, threads: int | None, progress: Progress | None
+        self,
+        embedding: PrivateEmbedding,
+        *,
+        start: RecordGenerator | ProductMixture | None,
+        seed: int,
+        threads: int | None,
+        progress: Progress | None,
     ) -> tuple[RecordGenerator, tuple[LearningPoint, ...]]:
         """A trained network, and its learning curve."""
+        if isinstance(start, ProductMixture):
+            raise ValueError("a product mixture cannot go on as the network of another preset; begin anew.")
         schedule = self.schedule_for(embedding.domain)
-        return train_generator(embedding, schedule, seed=seed, threads=threads, progress=progress)
+        return train_generator(
+            embedding, schedule, start=start, seed=seed, threads=threads, progress=progress
+        )
 
     def with_steps(self, steps: int) -> PaperPreset:
         """The preset with another number of generator steps."""
@@ -129,10 +140,20 @@ class KeshiPreset:
         )
 
     def train(
-        self, embedding: PrivateEmbedding, *, seed: int, threads: int | None, progress: Progress | None
+        self,
+        embedding: PrivateEmbedding,
+        *,
+        start: RecordGenerator | ProductMixture | None,
+        seed: int,
+        threads: int | None,
+        progress: Progress | None,
     ) -> tuple[ProductMixture, tuple[LearningPoint, ...]]:
         """A product mixture, and its learning curve."""
-        return fit_mixture(embedding, self.schedule, seed=seed, threads=threads, progress=progress)
+        if start is not None and (self.schedule.network or not isinstance(start, ProductMixture)):
+            raise ValueError("only a product mixture of free components can go on; begin anew.")
+        return fit_mixture(
+            embedding, self.schedule, start=start, seed=seed, threads=threads, progress=progress
+        )
 
     def with_steps(self, steps: int) -> KeshiPreset:
         """The preset with another number of steps at most."""
@@ -152,6 +173,27 @@ def preset_for(domain: Domain, name: str | None = None) -> Preset:
     if name is None:
         name = "paper" if domain.array_columns else "keshi"
     return PRESETS[one_of("preset", name, tuple(PRESETS))]
+
+
+GENERATORS: dict[str, dict[str, Any]] = {
+    "mixture": {},
+    "network": {"network": True, "steps": 600, "spread": 1.0},
+    "classwise": {"components": 1},
+}
+
+
+def with_generator(preset: Preset, kind: str | None) -> Preset:
+    """The preset with another kind of generator: all are trained from the same embedding.
+
+    Raises:
+        ValueError: if the preset has but one kind.
+    """
+    if kind is None:
+        return preset
+    one_of("generator", kind, tuple(GENERATORS))
+    if not isinstance(preset, KeshiPreset):
+        raise ValueError(f"preset {preset.name} has one kind of generator; leave --generator out.")
+    return replace(preset, schedule=replace(preset.schedule, **GENERATORS[kind]))
 
 
 def with_steps(preset: Preset, steps: int | None) -> Preset:

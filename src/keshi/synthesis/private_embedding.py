@@ -267,6 +267,8 @@ class PrivateEmbedding:
 
 def project_to_simplex(values: NDArray[np.float64], total: float) -> NDArray[np.float64]:
     """The point nearest to `values` among those that are nowhere negative and sum to `total`."""
+    if total <= 0.0:
+        return np.zeros_like(values)
     descending = np.sort(values)[::-1]
     excess = (np.cumsum(descending) - total) / np.arange(1, len(values) + 1)
     shift = excess[np.flatnonzero(descending > excess)[-1]]

@@ -88,6 +88,7 @@ def train_generator(
     embedding: PrivateEmbedding,
     schedule: Schedule,
     *,
+    start: RecordGenerator | None = None,
     seed: int = 0,
     threads: int | None = None,
     progress: Progress | None = None,
@@ -98,6 +99,7 @@ def train_generator(
     Args:
         embedding: Its characteristic function, class counts and length-scale are all that is looked at.
         schedule: How long and how fast.
+        start: Whose weights to go on with; the critic begins anew.
         seed: Repeats the training.
         threads: Threads of torch; None leaves its setting.
         progress: Called every `report_every` steps.
@@ -126,6 +128,8 @@ def train_generator(
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)  # the layers draw their first weights from the global generator
         generator = generator_for(embedding.domain)
+    if start is not None:
+        generator.load_state_dict(start.state_dict())
     critic = Critic(
         frequencies,
         squared_length_scale=squared_length_scale(embedding),

@@ -1,0 +1,53 @@
+"""How many records fit in memory at a time, and which are too large to train on."""
+
+from __future__ import annotations
+
+import math
+
+from keshi.errors import DomainError
+from keshi.records.column_kinds import Categorical
+from keshi.records.domain import Domain, table_name
+
+SAMPLE_ROWS = 65_536  # records generated at a time: memory does not grow with their number
+BATCH_VALUES = 2**24  # numbers in a batch of encoded records, 128 MiB: neither does it grow with their width
+ARRAY_WORKSPACE = (
+    8  # numbers between the layers of a convolutional generator for each one of the record, or a few more
+)
+MOST_CLASSES = 4_096
+
+
+def batch_rows(domain: Domain, most: int) -> int:
+    return max(1, min(most, BATCH_VALUES // domain.width))
+
+
+def check_width(domain: Domain) -> None:
+    """Raise where the generator of the domain's records would be too large to train, or has nothing to generate.
+
+    Raises:
+        DomainError: naming the column that takes most.
+    """
+    from keshi.synthesis.generators import TableGenerator, generator_type
+
+    if not domain.slots:
+        raise DomainError(f"{domain.source}: there is no column beside the label; nothing to synthesize.")
+    kind = generator_type(domain)
+    if domain.width <= kind.widest and domain.n_classes <= MOST_CLASSES:
+        return
+    cells = {name: column.cells for name, column in domain.columns.items() if isinstance(column, Categorical)}
+    entries = {name: math.prod(column.shape) for name, column in domain.array_columns.items()}
+    told = (
+        f"{domain.source}: a record would take {domain.width:,} numbers and {domain.n_classes:,} classes, and at most "
+        f"{kind.widest:,} and {MOST_CLASSES:,} can be trained on; "
+    )
+    if entries and domain.n_classes <= MOST_CLASSES:
+        name = max(entries, key=lambda name: entries[name])
+        told += f"column {name!r} alone takes {entries[name]:,}. Declare smaller arrays in {table_name(name)}"
+        beside = kind is TableGenerator and entries[name] > kind.widest
+        raise DomainError(
+            told + (", or put all other columns but the label under ignore." if beside else ".")
+        )
+    name = max(cells, key=lambda name: cells[name])
+    raise DomainError(
+        f"{told}column {name!r} alone has {cells[name]:,} categories. List fewer, coarser ones in {table_name(name)} "
+        "and set other = true, or put the column under ignore."
+    )
