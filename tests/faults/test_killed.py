@@ -11,20 +11,8 @@ from typing import Any
 import pandas as pd
 import pytest
 
-EMBED = (
-    "embed",
-    "people.csv",
-    "--domain",
-    "people.toml",
-    "--preset",
-    "paper",
-    "--epsilon",
-    1,
-    "--run",
-    "r",
-    "-o",
-    "p.embedding",
-)
+PAPER = ("--domain", "people.toml", "--preset", "paper")  # its training is long enough to be interrupted
+EMBED = ("embed", "people.csv", *PAPER, "--epsilon", 1, "--run", "r", "-o", "p.embedding")
 SYNTHESIZE = (
     "synthesize", "people.csv", *PAPER, "--epsilon", 1, "--run", "r", "--steps", 3, "--rows", 60,
     "-o", "run",
