@@ -12,7 +12,8 @@ from keshi.errors import ArtifactError, DomainError
 from keshi.synthesis.features import AMPLITUDE, WEIGHT, ClassCounts
 from keshi.synthesis.marginal_plan import Resolution, first_look, second_look
 from keshi.synthesis.mixture import ColumnValues, ProductMixture, drawn_evenly
-from keshi.synthesis.mixture_fit import products, shortest_number
+from keshi.synthesis.mixture_fit import products
+from keshi.synthesis.mixture_targets import shortest_number
 from keshi.synthesis.partitions import CLASS, Partition
 from keshi.synthesis.presets import PRESETS, KeshiPreset, preset_for, with_generator, with_steps
 from keshi.synthesis.private_embedding import Measurement, Plan

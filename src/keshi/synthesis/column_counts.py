@@ -124,20 +124,36 @@ def fine_to_coarse(fine: NDArray[np.int64], coarse: NDArray[np.int64]) -> NDArra
     return coarse[np.searchsorted(fine, np.arange(fine[-1] + 1))]
 
 
-def joined_neighbours(counts: NDArray[np.float64], target: float) -> NDArray[np.int64]:
+def joined_neighbours(
+    counts: NDArray[np.float64],
+    target: float,
+    *,
+    widths: NDArray[np.float64] | None = None,
+    widest: float = np.inf,
+    least: float = 0.0,
+) -> NDArray[np.int64]:
     """(cells,) number of the group of every cell: neighbours are joined until a group holds about `target`.
 
-    A cell that holds as much by itself stays alone.
+    A cell that holds as much by itself stays alone. A group that is `widest` already ends with `least`: what lies far out
+    is rare, and often says most (a large capital gain).
+
+    Args:
+        counts: (cells,) of neighbours in their order.
+        target: What a group holds.
+        widths: (cells,) of the cells.
+        widest, least: See above.
     """
     groups = np.zeros(len(counts), dtype=np.int64)
-    group, held = 0, 0.0
+    widths = np.zeros(len(counts)) if widths is None else widths
+    group, held, width = 0, 0.0, 0.0
     for cell, count in enumerate(counts):
-        if held > 0.0 and (count >= target or held + count > OVERFULL * target):
-            group, held = group + 1, 0.0
+        far = width >= widest and held >= least
+        if held > 0.0 and (far or count >= target or held + count > OVERFULL * target):
+            group, held, width = group + 1, 0.0, 0.0
         groups[cell] = group
-        held += count
+        held, width = held + count, width + widths[cell]
         if held >= target:
-            group, held = group + 1, 0.0
+            group, held, width = group + 1, 0.0, 0.0
     return np.unique(groups, return_inverse=True)[1]
 
 

@@ -25,6 +25,7 @@ from keshi.synthesis.column_counts import (
 from keshi.synthesis.features import AMPLITUDE, ClassCounts
 from keshi.synthesis.marginals import MarginalFeatures
 from keshi.synthesis.partitions import (
+    GRID,
     Partition,
     class_partition,
     column_partitions,
@@ -36,6 +37,7 @@ from keshi.synthesis.partitions import (
 from keshi.synthesis.private_embedding import Measurement, project_to_simplex
 
 NEIGHBOURS = 4  # leaves to each side that a leaf is compared with, and ...
+WIDEST_SHARE = 1 / 20  # of the range: where an interval of a pair may end though it holds little
 PEAK = 3.0  # ... how many times as much as their median it holds where it may be a single value
 MOST_COORDINATES = 400_000  # of one measurement: their noise takes 8 seconds
 
@@ -55,7 +57,8 @@ class Resolution:
         rare_class: A class gets pairs of its own if it holds so many noise standard deviations of a count of a pair.
         label_weight: Weight of a pair with the label against another pair of as many cells.
         fine_weight: Weight of the fine intervals of a column against a pair of as many cells.
-        both_weight: Weight of a pair of columns over all classes against the same pair within each class.
+        both_weight: Weight of a pair of columns over all classes against the same pair within each class; 0 leaves it
+            out where pairs are measured within the classes.
     """
 
     leaves: int = 4_096
@@ -107,7 +110,7 @@ def second_look(domain: Domain, first: Measurement, *, mu: float, resolution: Re
             continue
         target = max(total / resolution.fine_bins, resolution.fine_noise * counts.noise_std)
         fine.append(_fine_partition(counts, domain.columns[name], target, resolution))
-        coarse.append(_pair_partition(fine[-1], counts, domain.columns[name], max(total / bins, rare)))
+        coarse.append(_pair_partition(fine[-1], counts, domain.columns[name], max(total / bins, rare), rare))
     groups = joined_rare(project_to_simplex(by_class, total), resolution.rare_class * pair_noise)
     return _Chosen(domain, resolution).all_pairs(coarse, groups, fine)
 
@@ -145,6 +148,8 @@ class _Chosen:
             for pair in pairs:
                 self._add((group, *pair), 1.0)
             room -= group_count * sum(cells)
+            if not self.resolution.both_weight:
+                pairs = []
         # A public choice where there is no room for all: by a fixed shuffle, whatever the data.
         order = (
             np.random.default_rng(0).permutation(len(pairs)) if sum(cells) > room else np.arange(len(pairs))
@@ -153,7 +158,7 @@ class _Chosen:
             if cells[index] > room:
                 break
             room -= cells[index]
-            self._add(pairs[index], self.resolution.both_weight)
+            self._add(pairs[index], self.resolution.both_weight or 1.0)
         largest = max(self.weights)
         weights = tuple(max(1, round(weight / largest * AMPLITUDE)) for weight in self.weights)
         return MarginalFeatures(tuple(self.partitions), tuple(self.marginals), weights, self.domain.n_classes)
@@ -183,10 +188,12 @@ def _fine_partition(counts: ColumnCounts, column: Column, target: float, resolut
     known = counts.partition
     edges = np.array(known.edges)
     held = counts.counts[: known.intervals]
-    cuts = set(edges[np.flatnonzero(np.diff(joined_neighbours(held, target))) + 1].tolist())
+    enough = resolution.fine_noise * counts.noise_std
+    widest = 2 * GRID / resolution.fine_bins
+    groups = joined_neighbours(held, target, widths=np.diff(edges), widest=widest, least=enough)
+    cuts = set(edges[np.flatnonzero(np.diff(groups)) + 1].tolist())
     cuts.update(declared_cuts(column))
     values = whole_values(column)
-    enough = resolution.fine_noise * counts.noise_std
     for leaf in np.flatnonzero((held >= 2 * target) | (stands_out(held) & (held >= enough))):
         low, high = known.edges[leaf], known.edges[leaf + 1]
         cuts |= {low, high, *_zoomed(low, high, values, resolution.zoom)}
@@ -213,8 +220,12 @@ def _zoomed(low: int, high: int, values: int | None, parts: int) -> tuple[int, .
     return cuts_before(inside[each::each], values)
 
 
-def _pair_partition(fine: Partition, counts: ColumnCounts, column: Column, target: float) -> Partition:
+def _pair_partition(
+    fine: Partition, counts: ColumnCounts, column: Column, target: float, least: float
+) -> Partition:
     """The fine intervals, joined until they hold about `target` records, within the bins that the domain declares.
+
+    Where records are few, a twentieth of the range suffices if it holds `least`.
 
     Parts of a leaf that is divided again stay together: how they differ is not known yet.
     """
@@ -225,4 +236,6 @@ def _pair_partition(fine: Partition, counts: ColumnCounts, column: Column, targe
     leaf = np.searchsorted(edges, fine.edges[:-1], side="right") - 1
     group = np.unique(leaf, return_inverse=True)[1]
     held = np.bincount(group, weights=counts.in_intervals(fine.edges)).astype(np.float64)
-    return fine.joining(joined_neighbours(held, target)[group])
+    widths = np.bincount(group, weights=np.diff(fine.edges)).astype(np.float64)
+    joined = joined_neighbours(held, target, widths=widths, widest=2 * GRID * WIDEST_SHARE, least=least)
+    return fine.joining(joined[group])

@@ -12,23 +12,15 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from keshi._validate import positive, positive_integer
-from keshi.records.column_kinds import Column, Numerical
-from keshi.synthesis.column_counts import ColumnCounts, column_counts
-from keshi.synthesis.features import ClassCounts
-from keshi.synthesis.marginals import MarginalFeatures
-from keshi.synthesis.mixture import ColumnValues, ProductMixture
-from keshi.synthesis.partitions import CLASS, GRID, Partition
-from keshi.synthesis.private_embedding import PrivateEmbedding, project_to_simplex
+from keshi.synthesis.mixture import ProductMixture
+from keshi.synthesis.mixture_targets import MarginalLayout, Targets
+from keshi.synthesis.private_embedding import PrivateEmbedding
 from keshi.synthesis.reconstruction import LearningPoint, Progress
 
-MOST_NODES = 4.0  # of the first look's tree that make up an interval of many leaves, about
-POPULAR = 0.8  # a part of a leaf that holds so much of it is taken for a single value
 LATENT, HIDDEN = 32, 256  # of the network of components
 LARGEST_STEP = 4e9  # components x cells^2: a step of more would take seconds; then there are fewer components
 
@@ -63,30 +55,6 @@ class MixtureSchedule:
         positive("stop_at", self.stop_at)
 
 
-@dataclass(frozen=True, eq=False)
-class Targets:
-    """What was measured, laid out as the mixture predicts it; a precision of 0 stands where nothing was.
-
-    Attributes:
-        within, within_precision: (groups, cells, cells) counts of pairs within each group of classes.
-        over_all, over_all_precision: (cells, cells) counts of pairs over all classes.
-        single, single_precision: (cells,) counts of single columns.
-    """
-
-    within: Tensor
-    within_precision: Tensor
-    over_all: Tensor
-    over_all_precision: Tensor
-    single: Tensor
-    single_precision: Tensor
-
-    @property
-    def measured(self) -> int:
-        """Number of measured cells."""
-        precisions = (self.within_precision, self.over_all_precision, self.single_precision)
-        return sum(int((precision > 0).sum()) for precision in precisions)
-
-
 def fit_mixture(
     embedding: PrivateEmbedding,
     schedule: MixtureSchedule,
@@ -113,7 +81,7 @@ def fit_mixture(
     """
     if threads is not None:
         torch.set_num_threads(threads)
-    layout = _Layout(embedding)
+    layout = MarginalLayout(embedding)
     targets = layout.targets()
     cells = layout.size
     group_counts = torch.tensor(layout.group_counts, dtype=torch.float32)
@@ -213,219 +181,3 @@ def squared_residual(probabilities: Tensor, units: Tensor, targets: Targets) -> 
     total = total + ((over_all - targets.over_all).square() * targets.over_all_precision).sum()
     single = (probabilities.sum(dim=1) * units[:, None]).sum(dim=0)
     return total + ((single - targets.single).square() * targets.single_precision).sum()
-
-
-class _Layout:
-    """Where the cells of each column stand among all cells, and what was measured of them."""
-
-    def __init__(self, embedding: PrivateEmbedding) -> None:
-        second = embedding.measurement(MarginalFeatures)
-        block: MarginalFeatures = second.features(MarginalFeatures)
-        self.block = block
-        self.tables = block.tables(second.values(MarginalFeatures))
-        self.noise_std = block.noise_stds(second.noise_std(MarginalFeatures))
-        self.count = embedding.count
-        self.by_class = embedding.class_counts
-        self.by_class_noise = embedding.measurement(ClassCounts).noise_std(ClassCounts)
-        self.declared = {slot.start: embedding.domain.columns[slot.column] for slot in embedding.domain.slots}
-        label = Partition(CLASS, block.n_classes, (), False, tuple(range(block.n_classes)))
-        partitions: dict[int, Partition] = {CLASS: label} if block.n_classes > 1 else {}
-        self.group = np.zeros(block.n_classes, dtype=np.int64)  # of each class
-        for marginal in block.marginals:
-            own = [block.partitions[index] for index in marginal]
-            if own[0].start == CLASS and len(own) == 3:
-                self.group = np.array(own[0].joined)
-            for partition in own:
-                known = partitions.get(partition.start, partition)
-                if partition.cells <= known.cells:  # of two resolutions the one that pairs are measured in
-                    partitions[partition.start] = known if partition.start == CLASS else partition
-        self.partitions = partitions = dict(
-            sorted(partitions.items())
-        )  # the label, then as in the encoded vector
-        sizes = [partition.cells for partition in partitions.values()]
-        self.first_cell = dict(zip(partitions, np.cumsum([0, *sizes[:-1]]).tolist(), strict=True))
-        self.size = sum(sizes)
-        self.group_counts = np.bincount(self.group, weights=self.by_class)
-        first = next(m for m in embedding.measurements if m.has(MarginalFeatures))
-        self.columns = {c.partition.start: c for c in column_counts(first, self.count)}
-
-    def targets(self) -> Targets:
-        """Everything that was measured, and the best that is known of each column by itself."""
-        groups, size = len(self.group_counts), self.size
-        within, within_precision = np.zeros((2, groups, size, size))
-        over_all, over_all_precision = np.zeros((2, size, size))
-        single, single_precision = np.zeros((2, size))
-        for marginal, table, noise_std in zip(self.block.marginals, self.tables, self.noise_std, strict=True):
-            own = [self.block.partitions[index] for index in marginal]
-            if any(p.start != CLASS and p != self.partitions[p.start] for p in own):
-                continue  # fine cells: they say what lies within a cell
-            at = [self._cells(partition) for partition in own]
-            if len(own) == 3:
-                within[:, at[1], at[2]], within_precision[:, at[1], at[2]] = table, noise_std**-2.0
-            elif len(own) == 2:
-                over_all[at[0], at[1]], over_all_precision[at[0], at[1]] = table, noise_std**-2.0
-            elif not single_precision[at[0]].any():
-                single[at[0]], single_precision[at[0]] = table, noise_std**-2.0
-        for start, (partition, counts, variance) in self._fine_counts().items():
-            at_column = self._cells(self.partitions[start])
-            joined = np.array(self._joined(start, partition))
-            own_counts, own_precision = (
-                np.bincount(joined, weights=counts),
-                1 / np.bincount(joined, weights=variance),
-            )
-            before = single_precision[at_column]
-            single[at_column] = (single[at_column] * before + own_counts * own_precision) / (
-                before + own_precision
-            )
-            single_precision[at_column] = before + own_precision
-        if CLASS in self.partitions:
-            at_label = self._cells(self.partitions[CLASS])
-            single[at_label], single_precision[at_label] = self.by_class, self.by_class_noise**-2.0
-        arrays = (within, within_precision, over_all, over_all_precision, single, single_precision)
-        return Targets(*(torch.tensor(array, dtype=torch.float32) for array in arrays))
-
-    def independent_logits(self) -> Tensor:
-        """(groups, cells) logits of a mixture in which all columns are independent within a group of classes."""
-        logits = np.zeros((len(self.group_counts), self.size))
-        for start, partition in self.partitions.items():
-            if start == CLASS:
-                for group in range(len(self.group_counts)):
-                    counts = np.where(self.group == group, self.by_class + 1.0, 1e-9)
-                    logits[group, self._cells(partition)] = np.log(counts / counts.sum())
-                continue
-            fine, counts, _ = self._fine_counts()[start]
-            held = np.bincount(self._joined(start, fine), weights=counts) + 1.0
-            by_group = np.repeat(held[None], len(self.group_counts), axis=0)
-            with_label = self._table_with_label(start)
-            if with_label is not None:
-                grouped = np.stack([with_label[self.group == g].sum(axis=0) for g in range(len(by_group))])
-                by_group = np.maximum(grouped, 0.0) + 1.0
-            logits[:, self._cells(partition)] = np.log(by_group / by_group.sum(axis=1, keepdims=True))
-        return torch.tensor(logits, dtype=torch.float32)
-
-    def membership(self) -> Tensor:
-        """(cells, columns) which column a cell belongs to."""
-        owner = np.repeat(np.arange(len(self.partitions)), [p.cells for p in self.partitions.values()])
-        return torch.nn.functional.one_hot(torch.tensor(owner)).float()
-
-    def values(self) -> list[ColumnValues]:
-        """How the cells of each column become values, from the finest counts there are."""
-        found = []
-        for start, partition in self.partitions.items():
-            if start == CLASS:
-                found.append(
-                    ColumnValues(partition, np.ones(partition.cells), np.full(partition.cells, np.nan))
-                )
-                continue
-            fine, counts, _ = self._fine_counts()[start]
-            if not partition.categories:
-                fine, counts = _with_leaves(fine, counts, self.columns[start])
-            single = np.full(len(counts), np.nan)
-            if not partition.categories:
-                single = popular_values(fine, counts, self.columns[start].partition, self.declared[start])
-            counts = counts + 1e-9 * max(self.count, 1.0)
-            found.append(ColumnValues(fine.joining(self._joined(start, fine)), counts, single))
-        return found
-
-    def _fine_counts(self) -> dict[int, tuple[Partition, NDArray[np.float64], NDArray[np.float64]]]:
-        """Partition, counts and variances of the finest cells of each column, from both measurements."""
-        found = {}
-        for start, column in self.columns.items():
-            variance = np.full(len(column.counts), column.noise_std**2)
-            found[start] = (column.partition, column.counts, variance)
-        for (index, *others), table, noise_std in zip(
-            self.block.marginals, self.tables, self.noise_std, strict=True
-        ):
-            partition = self.block.partitions[index]
-            if others or partition == self.partitions[partition.start]:
-                continue
-            column = self.columns[partition.start]
-            own = noise_std**2
-            known = np.concatenate([column.in_intervals(partition.edges), column.missing])
-            leaves = np.diff(np.searchsorted(column.partition.edges, partition.edges)).astype(np.float64)
-            at_leaf = np.isin(partition.edges, column.partition.edges)
-            leaves[~(at_leaf[:-1] & at_leaf[1:])] = np.inf  # how a leaf is divided the first look cannot say
-            leaves = np.append(leaves, np.ones(len(column.missing)))
-            variance = column.noise_std**2 * np.where(leaves > MOST_NODES, MOST_NODES, leaves)
-            variance[np.isinf(leaves)] = 1e6 * own
-            best = (known * own + table * variance) / (own + variance)
-            found[partition.start] = (
-                partition,
-                project_to_simplex(best, self.count),
-                own * variance / (own + variance),
-            )
-        return found
-
-    def _joined(self, start: int, fine: Partition) -> NDArray[np.int64]:
-        """Cell of the pairs' partition that holds each fine cell."""
-        coarse = self.partitions[start]
-        if coarse.categories:
-            return np.array(coarse.joined)
-        place = np.searchsorted(coarse.edges, fine.edges[:-1], side="right") - 1
-        joined = np.array(coarse.joined)[place]
-        return np.append(joined, coarse.cells - 1) if fine.missing else joined
-
-    def _table_with_label(self, start: int) -> NDArray[np.float64] | None:
-        for marginal, table in zip(self.block.marginals, self.tables, strict=True):
-            own = [self.block.partitions[index] for index in marginal]
-            if [p.start for p in own] == [CLASS, start]:
-                return table
-        return None
-
-    def _cells(self, partition: Partition) -> slice:
-        start = self.first_cell[partition.start]
-        if partition.start == CLASS:
-            return slice(start, start + self.block.n_classes)
-        return slice(start, start + partition.cells)
-
-
-def popular_values(
-    fine: Partition, counts: NDArray[np.float64], leaves: Partition, column: Column
-) -> NDArray[np.float64]:
-    """(fine cells,) the encoded number that stands for each interval in which nearly all values are one; else NaN.
-
-    A part of a leaf that holds most of it is some 2^-18 of the range wide: what lies there is a popular value (0, a
-    rate of 0.05), and the shortest number in the interval is the one that people write.
-    """
-    single = np.full(len(counts), np.nan)
-    if not isinstance(column, Numerical):
-        return single
-    edges = np.array(fine.edges)
-    leaf = np.searchsorted(leaves.edges, edges[:-1], side="right") - 1
-    held = np.bincount(leaf, weights=counts[: fine.intervals], minlength=leaves.intervals)
-    parts = np.bincount(leaf, minlength=leaves.intervals)
-    popular = (parts[leaf] > 1) & (counts[: fine.intervals] > POPULAR * held[leaf])
-    lower, upper = float(column.lower), float(column.upper)
-    for cell in np.flatnonzero(popular):
-        low, high = ((edge / GRID + 1) / 2 * (upper - lower) + lower for edge in edges[cell : cell + 2])
-        if column.integer:
-            low, high = np.ceil(low), np.ceil(high) - 1  # the upper edge belongs to the next interval
-        single[cell] = (shortest_number(low, high) - lower) / (upper - lower) * 2 - 1
-    return np.clip(single, -1.0, 1.0)
-
-
-def shortest_number(low: float, high: float) -> float:
-    """The number with the fewest decimal places in [low, high]; of several, the one nearest to the middle."""
-    if low <= 0.0 <= high:
-        return 0.0
-    if low >= high:
-        return float(low)
-    middle = (low + high) / 2
-    for places in range(-int(np.floor(np.log10(max(abs(low), abs(high))))), 18):
-        rounded = round(middle, places)
-        if low <= rounded <= high:
-            return float(rounded)
-    return middle
-
-
-def _with_leaves(
-    fine: Partition, counts: NDArray[np.float64], column: ColumnCounts
-) -> tuple[Partition, NDArray[np.float64]]:
-    """The fine cells divided at the leaves of the first look, too, which share a cell's count as they were counted."""
-    edges = sorted({*fine.edges, *column.partition.edges})
-    share = column.in_intervals(edges) + 1e-9
-    parent = np.searchsorted(fine.edges, edges[:-1], side="right") - 1
-    held = np.bincount(parent, weights=share)
-    divided = np.concatenate([share / held[parent] * counts[parent], counts[fine.intervals :]])
-    cells = tuple(range(len(divided)))
-    return Partition(fine.start, 0, tuple(edges), fine.missing, cells), divided
