@@ -10,7 +10,15 @@ from typing import Any
 import numpy as np
 
 from keshi.errors import ConditionError
-from keshi.records.column_kinds import Categorical, Column, Numerical, Ordinal, Timestamp, category_key
+from keshi.records.column_kinds import (
+    Categorical,
+    Column,
+    Numerical,
+    Ordinal,
+    Timestamp,
+    category_key,
+    read_moment,
+)
 from keshi.records.conditions import (
     And,
     Comparison,
@@ -231,8 +239,6 @@ class _Binder:
             if not _is_number(value):
                 raise self.fail(literal.at, f"column {name!r} holds numbers, and {value!r} is none")
             return float(value)
-        from keshi.records.columns import read_moment
-
         moment = read_moment(value) if isinstance(value, str) else None
         if moment is None:
             raise self.fail(

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime, time
 from typing import Any
 
+import numpy as np
+
 Value = str | int | float | bool
+_EPOCH = datetime(1970, 1, 1)
+_EPOCH_UTC = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True)
@@ -190,3 +194,20 @@ def category_key(value: Any) -> str:
     if math.isfinite(number) and number == int(number) and abs(number) < 2**53:
         return str(int(number))
     return str(value)
+
+
+def read_moment(value: Any) -> tuple[float, bool] | None:
+    """Seconds since 1970 and whether the value has an offset from UTC; None where it is no moment."""
+    try:
+        if isinstance(value, str):
+            value = datetime.fromisoformat(value.strip())
+        elif isinstance(value, np.datetime64):
+            value = value.astype("datetime64[us]").item()
+        if not isinstance(value, datetime):
+            if not isinstance(value, date):
+                return None
+            value = datetime.combine(value, time())
+    except ValueError:
+        return None
+    zoned = value.tzinfo is not None
+    return (value - (_EPOCH_UTC if zoned else _EPOCH)).total_seconds(), zoned

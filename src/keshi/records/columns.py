@@ -9,7 +9,6 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, time
 from decimal import Decimal
 from typing import Any
 
@@ -23,8 +22,6 @@ from keshi.records.encoded import FEATURE_BITS
 
 OTHER = "OTHER"
 MOST_PLACES = 15  # decimal places, before or after the point: a float64 has no more
-_EPOCH = datetime(1970, 1, 1)
-_EPOCH_UTC = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True)
@@ -263,23 +260,6 @@ def _number(value: Any) -> float:
         return float("inf") if value > 0 else float("-inf")
     except (TypeError, ValueError):
         return float("nan")
-
-
-def read_moment(value: Any) -> tuple[float, bool] | None:
-    """Seconds since 1970 and whether the value has an offset from UTC; None where it is no moment."""
-    try:
-        if isinstance(value, str):
-            value = datetime.fromisoformat(value.strip())
-        elif isinstance(value, np.datetime64):
-            value = value.astype("datetime64[us]").item()
-        if not isinstance(value, datetime):
-            if not isinstance(value, date):
-                return None
-            value = datetime.combine(value, time())
-    except ValueError:
-        return None
-    zoned = value.tzinfo is not None
-    return (value - (_EPOCH_UTC if zoned else _EPOCH)).total_seconds(), zoned
 
 
 def _categorical_dtype(column: Categorical) -> str:

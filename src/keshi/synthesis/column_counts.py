@@ -134,8 +134,8 @@ def joined_neighbours(
 ) -> NDArray[np.int64]:
     """(cells,) number of the group of every cell: neighbours are joined until a group holds about `target`.
 
-    A cell that holds as much by itself stays alone. A group that is `widest` already ends with `least`: what lies far out
-    is rare, and often says most (a large capital gain).
+    A cell that holds as much by itself stays alone. A group that is `widest` already ends with `least`: what lies far
+    out is rare, and often says most (a large capital gain).
 
     Args:
         counts: (cells,) of neighbours in their order.
