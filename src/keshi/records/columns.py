@@ -16,7 +16,14 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from keshi.records.column_kinds import Categorical, Numerical, Ordinal, Timestamp, category_key
+from keshi.records.column_kinds import (
+    Categorical,
+    Numerical,
+    Ordinal,
+    Timestamp,
+    category_key,
+    read_moment,
+)
 from keshi.records.domain import table_name
 from keshi.records.encoded import FEATURE_BITS
 
