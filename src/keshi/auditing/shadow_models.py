@@ -21,7 +21,7 @@ from keshi.auditing.membership import (
     delong,
     score_membership,
 )
-from keshi.auditing.mixed_distance import encode_rows, nearest
+from keshi.auditing.mixed_distance import distance_blocks, encode_rows, nearest
 from keshi.errors import RecordsError
 
 Synthesizer = Callable[[pd.DataFrame, int], pd.DataFrame]
@@ -93,9 +93,9 @@ def _outliers(table: pd.DataFrame, count: int) -> np.ndarray:
     random = np.random.default_rng(0)
     candidates = random.permutation(len(table))[:2000]  # the search grows with the square
     distance = np.zeros(len(candidates))
-    for i, row in enumerate(candidates):
-        rest = np.delete(np.arange(len(table)), row)
-        distance[i] = nearest(rows.take(np.array([row])), rows.take(rest))[1][0] if len(rest) else 0.0
+    for part, block in distance_blocks(rows.take(candidates), rows):
+        block[np.arange(len(block)), candidates[part]] = np.iinfo(np.int32).max  # not to oneself
+        distance[part] = block.min(axis=1)
     return candidates[np.argsort(-distance, kind="stable")[: min(count, len(table) // 2)]]
 
 
