@@ -61,7 +61,9 @@ def attribute_inference(
         if name not in columns:
             raise RecordsError(f"there is no column {name!r} to guess or to know; the table has {columns}.")
     wanted = [columns.index(name) for name in (columns if secrets is None else secrets)]
-    known = range(len(columns)) if quasi_identifiers is None else [columns.index(q) for q in quasi_identifiers]
+    known = (
+        range(len(columns)) if quasi_identifiers is None else [columns.index(q) for q in quasi_identifiers]
+    )
     if any(not set(known) - {secret} for secret in wanted) or not wanted:
         raise RecordsError("guessing a secret needs at least one column that is known beside it.")
     right = [_guessed(synthetic, targets, wanted, list(known)) for targets in (train, control)]

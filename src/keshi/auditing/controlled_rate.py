@@ -98,7 +98,10 @@ def controlled_rate(what: str, train: np.ndarray, control: np.ndarray) -> Contro
     rates = [float(np.mean(one)) if len(one) else math.nan for one in (train, control)]
     errors: list[float | None] = [None, None]
     if train.dtype != bool:
-        errors = [float(np.std(one, ddof=1) / math.sqrt(len(one))) if len(one) > 1 else None for one in (train, control)]
+        errors = [
+            float(np.std(one, ddof=1) / math.sqrt(len(one))) if len(one) > 1 else None
+            for one in (train, control)
+        ]
     reason = None
     if min(n, m) < FEWEST_TARGETS:
         reason = f"inconclusive: {n} training and {m} held-out rows were attacked; {FEWEST_TARGETS} of each are needed"

@@ -57,8 +57,7 @@ def copies(
     exact = controlled_rate("an equal synthetic record exists", np.isin(real, ours), np.isin(held, ours))
     limit = NEAR * len(train.names)
     close = [
-        nearest(rows, synthetic)[1] <= limit
-        for rows in (train_sample or train, control_sample or control)
+        nearest(rows, synthetic)[1] <= limit for rows in (train_sample or train, control_sample or control)
     ]
     near = controlled_rate("a nearly equal synthetic record exists", close[0], close[1])
     share = float(np.isin(ours, real).mean()) if len(ours) else float("nan")

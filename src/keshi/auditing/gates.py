@@ -82,7 +82,9 @@ def _check(audit: ReleaseAudit, name: str, limit: float) -> GateResult:
             return GateResult(name, limit, value, None, "failed", f"{value:.3g} is above {limit:g}")
         return GateResult(name, limit, value, None, "passed", "")
     if audit.release.attacks is None:
-        return GateResult(name, limit, None, None, "inconclusive", "no hold-out was given, so no attack has a control")
+        return GateResult(
+            name, limit, None, None, "inconclusive", "no hold-out was given, so no attack has a control"
+        )
     return _worst([_judge(name, limit, *one) for one in _risks(audit.release.attacks, name)], name, limit)
 
 
@@ -119,10 +121,17 @@ def _judge(
     if value > limit:
         if low > 0:
             return GateResult(name, limit, value, interval, "failed", f"{said}, is above {limit:g}")
-        return GateResult(name, limit, value, interval, "inconclusive", f"{said}, may be chance; attack more rows")
+        return GateResult(
+            name, limit, value, interval, "inconclusive", f"{said}, may be chance; attack more rows"
+        )
     if (high - low) / 2 > limit:
         return GateResult(
-            name, limit, value, interval, "inconclusive", f"{said}, too wide to see {limit:g}; attack more rows"
+            name,
+            limit,
+            value,
+            interval,
+            "inconclusive",
+            f"{said}, too wide to see {limit:g}; attack more rows",
         )
     return GateResult(name, limit, value, interval, "passed", "")
 
@@ -139,7 +148,9 @@ def _utility_figure(audit: ReleaseAudit, name: str) -> tuple[float | None, str]:
         return audit.release.fidelity.equal_width.mean_two_way, "a table of one column has no pairs"
     if name == "small_groups":
         groups = audit.release.groups
-        return (None if groups is None else groups.erased_share), "no small group has enough rows to be judged"
+        return (
+            None if groups is None else groups.erased_share
+        ), "no small group has enough rows to be judged"
     ours = audit.release.utility.mean_roc_auc if audit.release.utility else None
     best = audit.ceiling.mean_roc_auc if audit.ceiling else None
     if ours is None or best is None:

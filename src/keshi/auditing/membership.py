@@ -91,7 +91,7 @@ def membership_attacks(
     By distance: whoever has a synthetic record close by was a member (Chen et al., GAN-Leaks, CCS 2020, full black
     box). By density: whoever lies where synthetic records are denser than real ones was a member (van Breugel et al.,
     DOMIAS, AISTATS 2023); both densities are nearest-neighbour estimates, inverse to a power of the distance, so the
-    score is the logarithm of a ratio of distances. Rare people, far from everybody, are judged fairly by the second.
+    score is the logarithm of a ratio of distances. The second allows for how far a person is from everybody.
 
     Args:
         synthetic, members, nonmembers: Rows in one coding (`encode_rows`); members and non-members are a random sample
@@ -121,7 +121,9 @@ def score_membership(
     n, m = len(members), len(nonmembers)
     reason = None
     if min(n, m) < FEWEST_TARGETS:
-        reason = f"inconclusive: {n} members and {m} non-members were scored; {FEWEST_TARGETS} of each are needed"
+        reason = (
+            f"inconclusive: {n} members and {m} non-members were scored; {FEWEST_TARGETS} of each are needed"
+        )
     if min(n, m) < 2:
         return MembershipAttack(attack, math.nan, math.nan, (), n, m, reason)
     auc, error = delong(members, nonmembers)
@@ -138,7 +140,9 @@ def delong(members: np.ndarray, nonmembers: np.ndarray) -> tuple[float, float]:
     above = (ranks[:n] - rankdata(members)) / m  # share of the non-members below each member
     below = 1 - (ranks[n:] - rankdata(nonmembers)) / n
     error = math.sqrt(above.var(ddof=1) / n + below.var(ddof=1) / m)
-    return float(above.mean()), max(error, 0.5 / min(n, m))  # perfect separation has no variance, yet is finite
+    return float(above.mean()), max(
+        error, 0.5 / min(n, m)
+    )  # perfect separation has no variance, yet is finite
 
 
 def _rate_at(members: np.ndarray, nonmembers: np.ndarray, rate: float, *, seed: int) -> RateAt:

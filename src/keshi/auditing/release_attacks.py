@@ -64,10 +64,11 @@ class ReleaseAttacks:
 
     @property
     def verdict(self) -> Verdict:
-        """"no leak found" is no proof: a stronger attack may find one."""
+        """ "no leak found" is no proof: a stronger attack may find one."""
         if self.leaks:
             return "leak"
-        all_count = all(one.is_conclusive for one in (*self.membership, *self.rates))
+        found: list[MembershipAttack | ControlledRate] = [*self.membership, *self.rates]
+        all_count = all(one.is_conclusive for one in found)
         return "no leak found" if all_count else "inconclusive"
 
     def to_json(self) -> dict[str, Any]:
@@ -113,7 +114,9 @@ def attack_release(
     real, held, made = encode_rows([train, holdout[names]], [synthetic[names]])
     random = np.random.default_rng(seed)
     many = round(targets * MEMBERSHIP_TARGETS / TARGETS)
-    made = made.take(random.permutation(len(made))[:MOST_SYNTHETIC])  # ties go to the first: their order is fair
+    made = made.take(
+        random.permutation(len(made))[:MOST_SYNTHETIC]
+    )  # ties go to the first: their order is fair
     order = random.permutation(len(held))
     left_over = min(len(held) // 5, MEMBERSHIP_TARGETS)
     reference, strangers = held.take(order[:left_over]), held.take(order[left_over:][:many])

@@ -17,7 +17,9 @@ from keshi.auditing.table_audit import Progress, TableAudit, as_categories, audi
 from keshi.auditing.utility import CLASSIFIERS, Utility
 from keshi.auditing.yardsticks import independent_columns
 
-FEWEST_HELD = 400  # held-out rows, or half of them cannot stand as a release and the other half as its control
+FEWEST_HELD = (
+    400  # held-out rows, or half of them cannot stand as a release and the other half as its control
+)
 
 
 @dataclass(frozen=True)
@@ -32,7 +34,12 @@ class AuditedTable:
     groups: SmallGroups | None = None
 
     def to_json(self) -> dict[str, Any]:
-        parts = {"fidelity": self.fidelity, "utility": self.utility, "attacks": self.attacks, "groups": self.groups}
+        parts = {
+            "fidelity": self.fidelity,
+            "utility": self.utility,
+            "attacks": self.attacks,
+            "groups": self.groups,
+        }
         found = {key: None if part is None else part.to_json() for key, part in parts.items()}
         return {"name": self.name, "rows": self.rows, **found}
 
@@ -72,7 +79,7 @@ class ReleaseAudit:
 
     @property
     def verdict(self) -> str:
-        """"leak", "no leak found" or "inconclusive"; without a hold-out always the last."""
+        """ "leak", "no leak found" or "inconclusive"; without a hold-out always the last."""
         return "inconclusive" if self.release.attacks is None else self.release.attacks.verdict
 
     @property
@@ -104,26 +111,7 @@ class ReleaseAudit:
     def summary(self) -> list[tuple[str, list[float | None]]]:
         """(figure, its value for each of `tables`): what a reader compares first."""
 
-        def column(one: AuditedTable) -> dict[str, float | None]:
-            attacks, groups = one.attacks, one.groups
-            rates = {} if attacks is None else {
-                "attribute inference, risk": attacks.attribute and attacks.attribute.overall.risk,
-                "linkability, risk": attacks.linkability and attacks.linkability.risk,
-                "exact copies, risk": attacks.copies.exact.risk,
-                "near copies, risk": attacks.copies.near.risk,
-                **{f"membership, {attack.attack}, AUC": attack.auc for attack in attacks.membership},
-            }
-            return {
-                "mean distance of one column": one.fidelity.equal_width.mean_one_way,
-                "mean distance of a pair": one.fidelity.equal_width.mean_two_way,
-                "mean error of a 3-way range query": one.fidelity.range_query_error,
-                "correlation difference": one.fidelity.correlation_difference,
-                "mean ROC-AUC, tested on real rows": one.utility and one.utility.mean_roc_auc,
-                "small groups erased, share": groups and groups.erased_share,
-                **rates,
-            }
-
-        columns = [column(one) for one in self.tables]
+        columns = [_main_figures(one) for one in self.tables]
         names = list(dict.fromkeys(name for one in columns for name in one))
         return [(name, [_known(one.get(name)) for one in columns]) for name in names]
 
@@ -140,6 +128,31 @@ class ReleaseAudit:
             f"<p><strong>{html.escape(self.verdict)}</strong>{said}. Exact statistics of the data; do not publish.</p>"
             f"<table><thead><tr><th></th>{heads}</tr></thead><tbody>{''.join(lines)}</tbody></table>"
         )
+
+
+def _main_figures(one: AuditedTable) -> dict[str, float | None]:
+    found: dict[str, float | None] = {
+        "mean distance of one column": one.fidelity.equal_width.mean_one_way,
+        "mean distance of a pair": one.fidelity.equal_width.mean_two_way,
+        "mean error of a 3-way range query": one.fidelity.range_query_error,
+        "correlation difference": one.fidelity.correlation_difference,
+        "mean ROC-AUC, tested on real rows": one.utility.mean_roc_auc if one.utility else None,
+        "small groups erased, share": one.groups.erased_share if one.groups else None,
+    }
+    if one.attacks is None:
+        return found
+    attribute, copied = one.attacks.attribute, one.attacks.copies
+    rates = {
+        "attribute inference, risk": attribute.overall if attribute else None,
+        "linkability, risk": one.attacks.linkability,
+        "exact copies, risk": copied.exact,
+        "near copies, risk": copied.near,
+    }
+    for name, rate in rates.items():
+        found[name] = rate.risk if rate is not None and rate.is_conclusive else None
+    for attack in one.attacks.membership:
+        found[f"membership, {attack.attack}, AUC"] = attack.auc if attack.is_conclusive else None
+    return found
 
 
 def _known(value: float | None) -> float | None:
@@ -192,10 +205,9 @@ def audit_release(
             progress(what)
 
     names = {*categorical, *([] if label is None else [label])}
-    tables = (synthetic, train, holdout, compare)
-    synthetic, train, holdout, compare = (
-        None if table is None else as_categories(table, names) for table in tables
-    )
+    synthetic, train = as_categories(synthetic, names), as_categories(train, names)
+    holdout = None if holdout is None else as_categories(holdout, names)
+    compare = None if compare is None else as_categories(compare, names)
     options: dict[str, Any] = {"label": label, "classifiers": classifiers, "seed": seed}
     attack: dict[str, Any] = {
         "secrets": secrets,
@@ -260,7 +272,7 @@ def audit_release(
             halves = attacked(mixed[:half], mixed[half:], "real held-out rows")
         else:
             notes.append(
-                f"The hold-out has {len(holdout)} rows; with {FEWEST_HELD} it would stand as a yardstick of the attacks."
+                f"The hold-out has {len(holdout)} rows; with {FEWEST_HELD} the attacks would be tried on it too."
             )
         best = AuditedTable(
             "real hold-out",

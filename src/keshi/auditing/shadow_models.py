@@ -67,7 +67,12 @@ def membership_by_shadow_models(
     if models < FEWEST_MODELS:
         raise ValueError(f"models must be at least {FEWEST_MODELS}, got {models}.")
     chosen = np.asarray(_outliers(table, TARGETS) if targets is None else targets, dtype=np.int64)
-    if not len(chosen) or len(np.unique(chosen)) < len(chosen) or chosen.min() < 0 or chosen.max() >= len(table):
+    if (
+        not len(chosen)
+        or len(np.unique(chosen)) < len(chosen)
+        or chosen.min() < 0
+        or chosen.max() >= len(table)
+    ):
         raise RecordsError(f"targets must be different positions from 0 to {len(table) - 1}, at least one.")
     others = np.setdiff1d(np.arange(len(table)), chosen)
     if len(others) < 2:
@@ -116,8 +121,12 @@ def _likelihood_ratios(score: np.ndarray, is_member: np.ndarray, attacked: np.nd
 def _judged_by_models(score: np.ndarray, is_member: np.ndarray, *, seed: int) -> MembershipAttack:
     pooled = score_membership("shadow models", score[is_member], score[~is_member], seed=seed)
     rates = tuple(
-        RateAt(rate.false_positive_rate, rate.true_positive_rate, (0.0, 1.0), "inconclusive: no interval; pairs of one "
-               "model depend on each other")
+        RateAt(
+            rate.false_positive_rate,
+            rate.true_positive_rate,
+            (0.0, 1.0),
+            "inconclusive: no interval; pairs of one model depend on each other",
+        )
         for rate in pooled.rates
     )
     random = np.random.default_rng(seed)

@@ -110,7 +110,9 @@ def group_shares(
                 continue
             kept = float(np.mean(made == group))
             low, high = wilson(kept, len(made))
-            reason = f"inconclusive: {count} real rows; {FEWEST_REAL} are needed" if count < FEWEST_REAL else None
+            reason = (
+                f"inconclusive: {count} real rows; {FEWEST_REAL} are needed" if count < FEWEST_REAL else None
+            )
             # the real table is what the release copies, so its share is exact
             interval = (low / share, high / share)
             shares.append(GroupShare(name, str(group), int(count), float(share), kept, interval, reason))
@@ -158,7 +160,11 @@ def group_errors(
             rows = (values == group) & known
             count = int(rows.sum())
             error = float(wrong[0][rows].mean())
-            reason = f"inconclusive: {count} held-out rows; {FEWEST_REAL} are needed" if count < FEWEST_REAL else None
+            reason = (
+                f"inconclusive: {count} held-out rows; {FEWEST_REAL} are needed"
+                if count < FEWEST_REAL
+                else None
+            )
             errors.append(
                 GroupError(
                     name, str(group), count, error, wilson(error, count), float(wrong[1][rows].mean()), reason
@@ -167,9 +173,7 @@ def group_errors(
     return tuple(sorted(errors, key=lambda one: (one.reason is not None, -one.excess)))
 
 
-def _group_columns(
-    train: pd.DataFrame, other: pd.DataFrame, columns: Sequence[str] | None
-) -> list[str]:
+def _group_columns(train: pd.DataFrame, other: pd.DataFrame, columns: Sequence[str] | None) -> list[str]:
     names = shared_columns(train, other)
     if columns is not None:
         unknown = [name for name in columns if name not in names]
@@ -177,9 +181,7 @@ def _group_columns(
             raise RecordsError(f"there are no group columns {unknown}; the table has {names}.")
         return list(columns)
     return [
-        name
-        for name in names
-        if not is_numerical(train[name]) and train[name].nunique() <= MOST_CATEGORIES
+        name for name in names if not is_numerical(train[name]) and train[name].nunique() <= MOST_CATEGORIES
     ]
 
 

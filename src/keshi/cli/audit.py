@@ -20,14 +20,21 @@ def audit(
     synthetic: Path = typer.Argument(help="The release, of any system: .csv, .csv.gz or .parquet."),
     train: Path = typer.Option(..., "--train", help="The real records that it was made from."),
     holdout: Path | None = typer.Option(
-        None, "--holdout", help="Real records of the same population that it never saw: control of every attack."
+        None,
+        "--holdout",
+        help="Real records of the same population that it never saw: control of every attack.",
     ),
     label: str | None = typer.Option(None, "--label", help="Class column, to measure what can be learnt."),
     compare: Path | None = typer.Option(None, "--compare", help="A second release, side by side."),
     output: Path | None = typer.Option(
-        None, "--output", "-o", help="Report (.html); a .json and a .md with the same figures appear beside it."
+        None,
+        "--output",
+        "-o",
+        help="Report (.html); a .json and a .md with the same figures appear beside it.",
     ),
-    statement: Path | None = typer.Option(None, "--statement", help="Privacy statement of the release (.json)."),
+    statement: Path | None = typer.Option(
+        None, "--statement", help="Privacy statement of the release (.json)."
+    ),
     secret: list[str] = typer.Option([], "--secret", help="Column to guess. Default: each. May be repeated."),
     known: list[str] = typer.Option(
         [], "--known", help="Column that the attacker knows. Default: all but the secret. May be repeated."
@@ -35,7 +42,9 @@ def audit(
     categorical: list[str] = typer.Option(
         [], "--categorical", help="Column of numbers that are codes, not amounts. May be repeated."
     ),
-    ignore: list[str] = typer.Option([], "--ignore", help="Column to leave out of all files. May be repeated."),
+    ignore: list[str] = typer.Option(
+        [], "--ignore", help="Column to leave out of all files. May be repeated."
+    ),
     missing: list[str] = typer.Option([], "--missing", help='Text that means "missing", such as "?".'),
     fail_above: list[str] = typer.Option(
         [],
@@ -130,7 +139,9 @@ def audit_lines(found: ReleaseAudit, gates: tuple[GateResult, ...]) -> list[str]
     lines.append(f"{found.verdict.upper()}{leaks}." + ("" if leaks else " That is no proof of safety."))
     for gate in gates:
         value = "" if gate.value is None else f" {gate.value:.3g}"
-        lines.append(f"gate {gate.name} (limit {gate.limit:g}){value}: {gate.verdict}. {gate.reason}".rstrip())
+        lines.append(
+            f"gate {gate.name} (limit {gate.limit:g}){value}: {gate.verdict}. {gate.reason}".rstrip()
+        )
     missed = [gate.name for gate in gates if gate.verdict != "passed"]
     if missed:
         lines.append(f"gates not passed: {', '.join(missed)}")
@@ -153,7 +164,9 @@ def read_statement(path: Path) -> dict[str, Any]:
     try:
         found = json.loads(path.read_text("utf-8"))
     except ValueError as error:
-        raise ArtifactError(f"{path}: expected a statement in JSON, as keshi writes it beside a release.") from error
+        raise ArtifactError(
+            f"{path}: expected a statement in JSON, as keshi writes it beside a release."
+        ) from error
     if not isinstance(found, dict) or not isinstance(found.get("sentence"), str):
         raise ArtifactError(f'{path}: expected a JSON object with a "sentence" that states the guarantee.')
     return found

@@ -44,7 +44,9 @@ def privacy_section(audit: ReleaseAudit) -> Section:
         *(f"risk: {one.name}" for one in audit.tables[1:]),
     )  # fmt: skip
     table = Table(heading, rows, "Share of successful attacks, and the risk that is due to the release")
-    alt = "Risk of every attack with its 95 % interval: " + "; ".join(f"{n} {number(_risk(ours[n]))}" for n in names)
+    alt = "Risk of every attack with its 95 % interval: " + "; ".join(
+        f"{n} {number(_risk(ours[n]))}" for n in names
+    )
     svg = intervals(
         names[:MOST_SECRETS],
         [_risk(ours[name]) for name in names[:MOST_SECRETS]],
@@ -57,7 +59,9 @@ def privacy_section(audit: ReleaseAudit) -> Section:
     legend = [("the release, with its 95 % interval", "made", "dot")]
     if best is not None:
         legend.append(("real held-out rows as if they were the release", "real", "diamond"))
-    caption = "Success on people who were in, beyond success on people who were not. The dashed line is no leak."
+    caption = (
+        "Success on people who were in, beyond success on people who were not. The dashed line is no leak."
+    )
     figure = Figure(svg, caption, alt, table, legend, data={"attacks": attacks.to_json()})
     return Section(
         "What it gives away",
@@ -77,23 +81,27 @@ def _verdict_text(attacks: ReleaseAttacks) -> str:
     else:
         said = "No leak found. That is no proof: a stronger attack may find one."
     return (
-        f"{said} A finding is called a leak at a level where all attacks together raise a false alarm in 1 of 100 audits "
-        f"of a harmless release. {attacks.synthetic_rows:,} synthetic records were searched."
+        f"{said} The bar for a leak is so high that all attacks together raise a false alarm in 1 of 100 audits of a "
+        f"harmless release. {attacks.synthetic_rows:,} synthetic records were searched."
     )
 
 
-def _privacy_highlights(
-    attacks: ReleaseAttacks, best: ReleaseAttacks | None
-) -> list[tuple[str, str, str]]:
-    worst = max((one for one in attacks.membership if one.is_conclusive), key=lambda one: one.auc, default=None)
-    found = [(attacks.verdict, "verdict of all attacks", "no proof of safety")]
+def _privacy_highlights(attacks: ReleaseAttacks, best: ReleaseAttacks | None) -> list[tuple[str, str, str]]:
+    worst = max(
+        (one for one in attacks.membership if one.is_conclusive), key=lambda one: one.auc, default=None
+    )
+    found: list[tuple[str, str, str]] = [(attacks.verdict, "verdict of all attacks", "no proof of safety")]
     if worst is not None:
         found.append((number(worst.auc), "AUC of the best membership attack", "0.5 is blind, 1 is certain"))
     guess = attacks.attribute
     if isinstance(guess, AttributeInference) and guess.overall.is_conclusive:
         low, high = guess.overall.interval()
         found.append(
-            (number(guess.overall.risk), "risk of attribute inference", f"95 % interval {number(low)} to {number(high)}")
+            (
+                number(guess.overall.risk),
+                "risk of attribute inference",
+                f"95 % interval {number(low)} to {number(high)}",
+            )
         )
     return found
 
@@ -108,11 +116,15 @@ def membership_table(audit: ReleaseAudit) -> Table:
                 continue
             low, high = attack.interval()
             shown = [
-                number(rate.true_positive_rate) if rate.reason is None else rate.reason for rate in attack.rates
+                rate.reason
+                or "{} ({} to {})".format(number(rate.true_positive_rate), *map(number, rate.interval))
+                for rate in attack.rates
             ]
             n = f"{attack.members:,}, {attack.nonmembers:,}"
             area = attack.auc if attack.is_conclusive else None
-            rows.append((attack.attack, one.name, area, attack.reason or f"{low:.3f} to {high:.3f}", *shown, n))
+            rows.append(
+                (attack.attack, one.name, area, attack.reason or f"{low:.3f} to {high:.3f}", *shown, n)
+            )
     heading = (
         "score", "table", "AUC", "95 % interval", "true positives at 1 % false", "at 0.1 % false", "n (in, out)"
     )  # fmt: skip
@@ -129,7 +141,9 @@ def _by_name(attacks: ReleaseAttacks | None) -> dict[str, ControlledRate]:
         found["linkability"] = attacks.linkability
     found |= {"exact copies": attacks.copies.exact, "near copies": attacks.copies.near}
     secrets = () if attacks.attribute is None else attacks.attribute.secrets
-    return found | {f"{one.what}, guessed": one for one in sorted(secrets, key=lambda one: -one.interval()[0])}
+    return found | {
+        f"{one.what}, guessed": one for one in sorted(secrets, key=lambda one: -one.interval()[0])
+    }
 
 
 def _risk(one: ControlledRate | None) -> float | None:
@@ -170,12 +184,14 @@ def groups_section(groups: SmallGroups) -> Section:
         heading = (
             "group", "held-out rows", "errors, trained on synthetic", "95 % interval", "trained on real", "excess", ""
         )  # fmt: skip
-        tables.append(Table(heading, errors, "Errors of logistic regression by group, the largest excess first"))
+        tables.append(
+            Table(heading, errors, "Errors of logistic regression by group, the largest excess first")
+        )
     value = "inconclusive" if groups.erased_share is None else f"{groups.erased_share:.0%}"
     judged = f"of {groups.conclusive} that have enough rows"
     text = (
-        "A group counts as erased where the 95 % interval of its share lies below half of the real one. Groups of fewer "
-        "than 30 rows are listed as inconclusive."
+        "A group counts as erased where the 95 % interval of its share lies below half of the real one. Groups of "
+        "fewer than 30 rows are listed as inconclusive."
     )
     return Section("Small groups", text, (), tables, [(value, "small groups erased", judged)], exact=True)
 
@@ -188,21 +204,30 @@ def side_by_side_section(audit: ReleaseAudit) -> Section:
     verdicts = [one.attacks.verdict if one.attacks else "inconclusive" for one in audit.tables]
     rows.append(("verdict of the attacks", *verdicts))
     text = (
-        "Real held-out rows are the best that is possible, independent columns the cheapest. A risk is 0 where training "
-        "rows are as safe as strangers. " + " ".join(audit.notes)
+        "Real held-out rows are the best that is possible, independent columns the cheapest. A risk is 0 where "
+        "training rows are as safe as strangers. " + " ".join(audit.notes)
     )
-    return Section("Side by side", text.strip(), (), [Table(heading, rows, "The same figures for every table")], exact=True)
+    return Section(
+        "Side by side",
+        text.strip(),
+        (),
+        [Table(heading, rows, "The same figures for every table")],
+        exact=True,
+    )
 
 
 def gates_section(gates: Sequence[GateResult]) -> Section:
     """What the pipeline asked for, and what came out."""
-    rows = [
-        (one.name, GATES[one.name], one.limit, one.value, one.verdict, one.reason) for one in gates
-    ]
+    rows = [(one.name, GATES[one.name], one.limit, one.value, one.verdict, one.reason) for one in gates]
     heading = ("gate", "what it is", "limit", "value", "verdict", "reason")
     missed = [one.name for one in gates if one.verdict != "passed"]
     value = f"{len(gates) - len(missed)} of {len(gates)}"
     beside = f"not: {', '.join(missed)}" if missed else ""
     return Section(
-        "Gates", "", (), [Table(heading, rows, "Limits of --fail-above")], [(value, "gates passed", beside)], exact=True
+        "Gates",
+        "",
+        (),
+        [Table(heading, rows, "Limits of --fail-above")],
+        [(value, "gates passed", beside)],
+        exact=True,
     )

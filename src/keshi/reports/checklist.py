@@ -43,16 +43,26 @@ def disclosure_checklist(
         lines.append(ChecklistLine(hazard, question, answer or OWNER, source if answer else "nobody"))
 
     line("unit of privacy", "Whom does the guarantee protect: a record, or a person with all records?", unit)
-    line("neighbouring relation", "Adding or removing, or replacing? The second promises half as much.", relation)
+    line(
+        "neighbouring relation",
+        "Adding or removing, or replacing? The second promises half as much.",
+        relation,
+    )
     measured = said.get("measurements")
     composition = ""
     if isinstance(measured, (list, tuple)) and "epsilon" in said:
-        composition = f"epsilon {said['epsilon']}, delta {said.get('delta')} for {len(measured)} noisy measurements together"
-        ledger = said.get("ledger")
-        composition += f"; ledger {ledger}" if ledger else "; no ledger kept, so other releases of the data are not counted"
+        count, ledger = len(measured), said.get("ledger")
+        composition = (
+            f"epsilon {said['epsilon']}, delta {said.get('delta')} for {count} noisy measurements together; "
+            + (f"ledger {ledger}" if ledger else "no ledger kept, so other releases are not counted")
+        )
     line("composition", "What was released in all, from the same people?", composition)
     public = said.get("assumed_public")
-    listed = f"taken as public: {'; '.join(map(str, public))}" if isinstance(public, (list, tuple)) and public else ""
+    listed = (
+        f"taken as public: {'; '.join(map(str, public))}"
+        if isinstance(public, (list, tuple)) and public
+        else ""
+    )
     line("data-dependent parameters", "Were bounds, categories or settings read from the records?", listed)
     ours = "mu" in said and "delta_slack" in said
     line(

@@ -37,7 +37,11 @@ def intervals(
             if pair is not None and all(math.isfinite(v) for v in pair):
                 axes.plot(pair, [row, row], color=INK["made"], linewidth=2.2, solid_capstyle="butt")
             if other is not None:
-                ring = {"markerfacecolor": INK["paper"], "markeredgecolor": INK["real"], "markeredgewidth": 1.6}
+                ring = {
+                    "markerfacecolor": INK["paper"],
+                    "markeredgecolor": INK["real"],
+                    "markeredgewidth": 1.6,
+                }
                 axes.plot(other, row, "D", markersize=6.5, **ring)  # type: ignore[arg-type]
             axes.plot(value, row, "o", color=INK["made"], markersize=7)
             axes.annotate(

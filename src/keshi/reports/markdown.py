@@ -15,13 +15,20 @@ def report_markdown(report: Report) -> str:
     promised = report.statement or ["No privacy guarantee was stated for what this page describes."]
     lines += ["## What is promised", "", *(_inline(sentence) + "\n" for sentence in promised)]
     if report.not_protected:
-        lines += ["## What this does not protect", "", *(f"- {_inline(one)}" for one in report.not_protected), ""]
+        lines += [
+            "## What this does not protect",
+            "",
+            *(f"- {_inline(one)}" for one in report.not_protected),
+            "",
+        ]
     for section in report.sections:
         lines += [f"## {_inline(section.title)}", ""]
         if section.text:
             lines += [_inline(section.text), ""]
         for value, what, beside in section.highlights:
-            lines.append(f"- **{_inline(value)}** {_inline(what)}" + (f" ({_inline(beside)})" if beside else ""))
+            lines.append(
+                f"- **{_inline(value)}** {_inline(what)}" + (f" ({_inline(beside)})" if beside else "")
+            )
         lines += [""] if section.highlights else []
         for figure in section.figures:
             lines += [_inline(figure.caption), ""]
