@@ -143,3 +143,21 @@ def test_categories_that_look_like_missing_values_stay_categories():
         if one["column"] == "job"
     ]
     assert sorted(labels[0]) == ["(missing)", "?", "NA", "None"]
+
+
+def test_features_are_attacked_and_files_of_other_arrays_refused(monkeypatch):
+    monkeypatch.setattr("keshi.auditing.feature_audit.ATTACKERS", {"linear": ()})  # the others take seconds
+    rng = np.random.default_rng(0)
+    who = np.repeat(np.arange(4), 200)
+    z = rng.normal(size=(800, 3)) + 4 * who[:, None]
+    np.savez("z.npz", z=z, s=who, y=rng.integers(0, 2, 800))
+    code, said, _ = main("--features", "z.npz", "--subject", "s", "--label", "y")
+    assert code == 0
+    assert "LEAK." in said
+    assert "No --trial was given" in said
+    assert main("--features", "z.npz", "--subject", "t")[0] == 2
+    np.savez("objects.npz", z=np.array([{}]), s=np.array([1]))
+    code, _, said = main("--features", "objects.npz", "--subject", "s")
+    assert code == 2
+    assert "pickled" in said
+    assert main("fresh.csv")[0] == 2  # neither --train nor --features

@@ -17,8 +17,10 @@ if TYPE_CHECKING:
 
 
 def audit(
-    synthetic: Path = typer.Argument(help="The release, of any system: .csv, .csv.gz or .parquet."),
-    train: Path = typer.Option(..., "--train", help="The real records that it was made from."),
+    synthetic: Path | None = typer.Argument(
+        None, help="The release, of any system: .csv, .csv.gz or .parquet."
+    ),
+    train: Path | None = typer.Option(None, "--train", help="The real records that it was made from."),
     holdout: Path | None = typer.Option(
         None,
         "--holdout",
@@ -58,6 +60,15 @@ def audit(
     targets: int = typer.Option(2_000, "--targets", help="People attacked on either side."),
     quick: bool = typer.Option(False, "--quick", help="Two classifiers instead of four."),
     seed: int = typer.Option(0, "--seed", help="Repeats every figure."),
+    features: Path | None = typer.Option(
+        None,
+        "--features",
+        help="Instead of a table: features in an npz file, with --subject (and --label, --trial).",
+    ),
+    subject: str | None = typer.Option(
+        None, "--subject", help="With --features: array that says whose row it is."
+    ),
+    trial: str | None = typer.Option(None, "--trial", help="With --features: array of the recordings."),
     as_json: bool = typer.Option(False, "--json", help="For programs."),
 ) -> None:
     """Attack a synthetic table and measure its use, beside real held-out rows and independent columns.
@@ -67,6 +78,15 @@ def audit(
     Example: keshi audit synthetic.csv --train people.csv --holdout others.csv -o report.html
     """
     from keshi._validate import positive_integer, seed_in_range
+
+    seed_in_range(seed)
+    if features is not None:
+        from keshi.cli.audit_features import audit_features_file
+
+        audit_features_file(features, subject=subject, label=label, trial=trial, seed=seed, as_json=as_json)
+        return
+    if synthetic is None or train is None:
+        raise ValueError("give a synthetic table and --train with the real one, or --features with features.")
     from keshi.auditing.gates import check_gates, read_gates
     from keshi.auditing.release_audit import audit_release
     from keshi.auditing.utility import CLASSIFIERS, FAST
@@ -75,7 +95,6 @@ def audit(
     started, cpu = time.perf_counter(), time.process_time()
     limits = read_gates(fail_above)
     positive_integer("targets", targets)
-    seed_in_range(seed)
     beside = None if output is None else check_report_name(output)
     promise = None if statement is None else read_statement(statement)
     real = read_table(train, missing=missing, ignore=ignore)
@@ -152,6 +171,10 @@ def check_report_name(path: Path) -> tuple[Path, Path]:
     """The JSON and the Markdown file beside the page, or an error before anything is measured."""
     if path.suffix.lower() not in (".html", ".htm"):
         raise ValueError(f"{path}: a report is written as .html; give such a name.")
+    if path.absolute().parent.name == "release":
+        raise ValueError(
+            f"{path} lies in release/, but a report holds exact statistics. Write it into private/."
+        )
     if not path.parent.is_dir():
         raise ValueError(f"{path}: the folder {path.parent} does not exist; create it.")
     return path.with_suffix(".json"), path.with_suffix(".md")
