@@ -45,7 +45,7 @@ def disclosure_checklist(
     line("unit of privacy", "Whom does the guarantee protect: a record, or a person with all records?", unit)
     line(
         "neighbouring relation",
-        "Adding or removing, or replacing? The second promises half as much.",
+        "Adding or removing a unit, or replacing it? The first implies the second at twice the epsilon.",
         relation,
     )
     measured = said.get("measurements")
@@ -93,8 +93,8 @@ def checklist_section(lines: tuple[ChecklistLine, ...]) -> Section:
     rows = [(one.hazard, one.question, one.answer, one.source) for one in lines]
     left = sum(one.answer == OWNER for one in lines)
     text = (
-        "After the hazards of NIST SP 800-226. A line is filled in from the privacy statement or the audit, not from "
-        f"trust; {left} of {len(lines)} are left for the owner."
+        "After the hazards of NIST SP 800-226. A line is filled in with what the privacy statement says or the "
+        f"audit measured; {left} of {len(lines)} are left for the owner."
     )
     table = Table(("hazard", "question", "answer", "who says so"), rows, "Before the release is published")
     return Section("Disclosure checklist", text, (), [table], exact=True)
