@@ -10,6 +10,7 @@ import sys
 
 import typer
 
+from keshi.cli.audit import audit
 from keshi.cli.audit_mechanism import audit_mechanism
 from keshi.cli.censor import censor
 from keshi.cli.demo import demo
@@ -44,7 +45,7 @@ def version(show: bool = typer.Option(False, "--version", help="Print the versio
         raise typer.Exit
 
 
-for verb in (synthesize, domain, embed, train, sample, windows, censor, inspect, demo):
+for verb in (synthesize, domain, embed, train, sample, windows, censor, audit, inspect, demo):
     app.command()(verb)
 app.command("audit-mechanism")(audit_mechanism)
 app.add_typer(ledger_app, name="ledger")

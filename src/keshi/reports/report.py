@@ -198,9 +198,12 @@ def plain(value: Any) -> Any:
 
 
 def write_report(
-    report: Report, html_path: str | os.PathLike[str], json_path: str | os.PathLike[str] | None = None
+    report: Report,
+    html_path: str | os.PathLike[str],
+    json_path: str | os.PathLike[str] | None = None,
+    markdown_path: str | os.PathLike[str] | None = None,
 ) -> None:
-    """Write the page, and its figures as JSON; each file appears whole or not at all.
+    """Write the page, and its figures as JSON and Markdown; each file appears whole or not at all.
 
     Raises:
         ValueError: a private report would be written into a folder named `release`, or the page is above 2
@@ -215,6 +218,10 @@ def write_report(
     if json_path is not None:
         text = json.dumps(plain(report_json(report)), ensure_ascii=False, indent=1, allow_nan=False)
         targets.append((Path(json_path), text.encode()))
+    if markdown_path is not None:
+        from keshi.reports.markdown import report_markdown
+
+        targets.append((Path(markdown_path), report_markdown(report).encode()))
     for path, _ in targets:
         if report.audience == "private" and path.absolute().parent.name == "release":
             raise ValueError(

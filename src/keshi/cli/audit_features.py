@@ -1,0 +1,88 @@
+"""The part of keshi audit that takes features: read the arrays, attack, print."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import typer
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from keshi.auditing.feature_audit import FeatureAudit
+
+
+def audit_features_file(
+    path: Path, *, subject: str | None, label: str | None, trial: str | None, seed: int, as_json: bool
+) -> None:
+    """Attack the features in an npz file and say how well the person is named."""
+    from keshi.auditing.feature_audit import audit_features
+
+    if subject is None:
+        raise typer.BadParameter("say which array names the person: --subject.", param_hint="--features")
+    arrays = read_features(path, subject=subject, label=label, trial=trial)
+    found = audit_features(
+        arrays["z"], arrays["subject"], label=arrays.get("label"), trial=arrays.get("trial"), seed=seed
+    )
+    print(
+        json.dumps(found.to_json())
+        if as_json
+        else "\n".join(feature_lines(found, has_trials=trial is not None))
+    )
+
+
+def read_features(path: Path, *, subject: str, label: str | None, trial: str | None) -> dict[str, np.ndarray]:
+    """Arrays of an npz file: `z`, or the only one that has no other role, and those named here."""
+    import zipfile
+
+    import numpy as np
+
+    from keshi.errors import RecordsError
+
+    named = {"subject": subject, "label": label, "trial": trial}
+    roles = {role: name for role, name in named.items() if name is not None}
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            others = [name for name in file.files if name not in roles.values()]
+            features = "z" if "z" in others else others[0] if len(others) == 1 else None
+            absent = [name for name in roles.values() if name not in file.files]
+            if absent or features is None:
+                raise RecordsError(
+                    f"{path}: expected an array z (or a single other one) and {sorted(roles.values())}; it holds "
+                    f"{sorted(file.files)}."
+                )
+            arrays = {role: file[name] for role, name in {"z": features, **roles}.items()}
+    except (ValueError, OSError, zipfile.BadZipFile) as error:
+        if isinstance(error, (RecordsError, FileNotFoundError)):
+            raise
+        raise RecordsError(
+            f"{path}: expected an npz file of plain arrays, without pickled objects."
+        ) from error
+    wrong = {name: one.shape for name, one in arrays.items() if one.ndim < 1 or len(one) != len(arrays["z"])}
+    if wrong or any(arrays[role].ndim != 1 for role in roles):
+        raise RecordsError(f"{path}: every array needs one entry a row; {wrong or roles} do not.")
+    return arrays
+
+
+def feature_lines(found: FeatureAudit, *, has_trials: bool) -> list[str]:
+    """What the command says."""
+    lines = [
+        f"{found.subjects} people, {found.train_rows:,} rows to learn from, {found.test_rows:,} held out "
+        f"({found.test_trials:,} {'trials' if has_trials else 'rows'})"
+    ]
+    for name, one in found.attackers.items():
+        lines.append(
+            f"  attacker {name:8} names {one.accuracy:.3f} of the rows [{one.lower:.3f}, {one.upper:.3f}], "
+            f"{one.trial_accuracy:.3f} of the trials; at least {one.bits:.2f} bits leak"
+        )
+    lines.append(f"  guessing the most frequent person: {found.majority:.3f}")
+    if found.label_only is not None:
+        lines.append(f"  knowing the true label alone: {found.label_only:.3f}")
+    if found.label_macro_f1 is not None:
+        lines.append(f"  macro-F1 of the label, logistic regression: {found.label_macro_f1:.3f}")
+    if not has_trials:
+        lines.append("  No --trial was given: where windows overlap, these figures are too high.")
+    lines.append(f"{found.verdict.upper()}." + (f" {found.reason}." if found.reason else ""))
+    return lines

@@ -1,0 +1,233 @@
+"""Sections of an audit: attacks between their yardsticks, small groups, gates, releases side by side."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from keshi.auditing.attribute import AttributeInference
+from keshi.auditing.controlled_rate import ControlledRate
+from keshi.auditing.gates import GATES, GateResult
+from keshi.auditing.release_attacks import ReleaseAttacks
+from keshi.auditing.release_audit import ReleaseAudit
+from keshi.auditing.small_groups import SmallGroups
+from keshi.reports.charts import number
+from keshi.reports.interval_chart import intervals
+from keshi.reports.report import Figure, Section, Table
+
+MOST_SECRETS = 40  # rows of the chart; the table lists every column
+MOST_GROUPS = 60  # rows of a table of groups
+
+
+def privacy_section(audit: ReleaseAudit) -> Section:
+    """Every attack with its rates, risk, interval, n and verdict, and the same attack on the yardsticks."""
+    attacks = audit.release.attacks
+    if attacks is None:
+        text = (
+            "Inconclusive. No hold-out was given: real rows of the same population that the release never saw. Without "
+            "them a guess that succeeds may owe it to what holds for everybody. Give --holdout."
+        )
+        return Section("What it gives away", text, highlights=[("inconclusive", "attacks", "no hold-out")])
+    best = audit.holdout.attacks if audit.holdout else None
+    ours, theirs = _by_name(attacks), _by_name(best)
+    names = list(ours)
+    rows = [
+        (
+            name,
+            *_figures(ours[name]),
+            *(_risk(_by_name(one.attacks).get(name)) for one in audit.tables[1:]),
+        )
+        for name in names
+    ]
+    heading = (
+        "attack", "training rows", "held-out rows", "risk", "95 % interval", "n (training, held-out)", "finding",
+        *(f"risk: {one.name}" for one in audit.tables[1:]),
+    )  # fmt: skip
+    table = Table(heading, rows, "Share of successful attacks, and the risk that is due to the release")
+    alt = "Risk of every attack with its 95 % interval: " + "; ".join(
+        f"{n} {number(_risk(ours[n]))}" for n in names
+    )
+    svg = intervals(
+        names[:MOST_SECRETS],
+        [_risk(ours[name]) for name in names[:MOST_SECRETS]],
+        [ours[name].interval() if ours[name].is_conclusive else None for name in names[:MOST_SECRETS]],
+        beside=[_risk(theirs.get(name)) for name in names[:MOST_SECRETS]],
+        zero=0.0,
+        axis_label="risk: 0 as safe as a stranger, 1 all is lost",
+        alt=alt,
+    )
+    legend = [("the release, with its 95 % interval", "made", "dot")]
+    if best is not None:
+        legend.append(("real held-out rows as if they were the release", "real", "diamond"))
+    caption = (
+        "Success on people who were in, beyond success on people who were not. The dashed line is no leak."
+    )
+    figure = Figure(svg, caption, alt, table, legend, data={"attacks": attacks.to_json()})
+    return Section(
+        "What it gives away",
+        _verdict_text(attacks),
+        [figure],
+        [membership_table(audit)],
+        _privacy_highlights(attacks, best),
+        exact=True,
+    )
+
+
+def _verdict_text(attacks: ReleaseAttacks) -> str:
+    if attacks.leaks:
+        said = f"LEAK: {len(attacks.leaks)} attacks succeed beyond chance: {'; '.join(attacks.leaks)}."
+    elif attacks.verdict == "inconclusive":
+        said = "Inconclusive: no attack succeeds beyond chance, but some had too few rows."
+    else:
+        said = "No leak found. That is no proof: a stronger attack may find one."
+    return (
+        f"{said} The bar for a leak is so high that all attacks together raise a false alarm in 1 of 100 audits of a "
+        f"harmless release. {attacks.synthetic_rows:,} synthetic records were searched."
+    )
+
+
+def _privacy_highlights(attacks: ReleaseAttacks, best: ReleaseAttacks | None) -> list[tuple[str, str, str]]:
+    worst = max(
+        (one for one in attacks.membership if one.is_conclusive), key=lambda one: one.auc, default=None
+    )
+    found: list[tuple[str, str, str]] = [(attacks.verdict, "verdict of all attacks", "no proof of safety")]
+    if worst is not None:
+        found.append((number(worst.auc), "AUC of the best membership attack", "0.5 is blind, 1 is certain"))
+    guess = attacks.attribute
+    if isinstance(guess, AttributeInference) and guess.overall.is_conclusive:
+        low, high = guess.overall.interval()
+        found.append(
+            (
+                number(guess.overall.risk),
+                "risk of attribute inference",
+                f"95 % interval {number(low)} to {number(high)}",
+            )
+        )
+    return found
+
+
+def membership_table(audit: ReleaseAudit) -> Table:
+    """AUC and true positive rates of every membership attack on every table."""
+    rows: list[tuple[Any, ...]] = []
+    for one in audit.tables:
+        for attack in one.attacks.membership if one.attacks else ():
+            if not attack.rates:
+                rows.append((attack.attack, one.name, None, attack.reason, None, None, f"{attack.members:,}"))
+                continue
+            low, high = attack.interval()
+            shown = [
+                rate.reason
+                or "{} ({} to {})".format(number(rate.true_positive_rate), *map(number, rate.interval))
+                for rate in attack.rates
+            ]
+            n = f"{attack.members:,}, {attack.nonmembers:,}"
+            area = attack.auc if attack.is_conclusive else None
+            rows.append(
+                (attack.attack, one.name, area, attack.reason or f"{low:.3f} to {high:.3f}", *shown, n)
+            )
+    heading = (
+        "score", "table", "AUC", "95 % interval", "true positives at 1 % false", "at 0.1 % false", "n (in, out)"
+    )  # fmt: skip
+    return Table(heading, rows, "Membership: was this person in the training table?")
+
+
+def _by_name(attacks: ReleaseAttacks | None) -> dict[str, ControlledRate]:
+    if attacks is None:
+        return {}
+    found = {}
+    if attacks.attribute is not None:
+        found["all secrets, guessed"] = attacks.attribute.overall
+    if attacks.linkability is not None:
+        found["linkability"] = attacks.linkability
+    found |= {"exact copies": attacks.copies.exact, "near copies": attacks.copies.near}
+    secrets = () if attacks.attribute is None else attacks.attribute.secrets
+    return found | {
+        f"{one.what}, guessed": one for one in sorted(secrets, key=lambda one: -one.interval()[0])
+    }
+
+
+def _risk(one: ControlledRate | None) -> float | None:
+    counts = one is not None and one.is_conclusive and not one.nothing_to_guess
+    return one.risk if counts and one is not None else None
+
+
+def _figures(one: ControlledRate) -> tuple[Any, ...]:
+    n = f"{one.train_n:,}, {one.control_n:,}"
+    if not one.is_conclusive or one.nothing_to_guess:
+        why = one.reason or "nothing to guess: the control is right nearly always"
+        return one.train_rate, one.control_rate, None, None, n, why
+    low, high = one.interval()
+    finding = "above chance" if low > 0 else "within chance"
+    return one.train_rate, one.control_rate, one.risk, f"{low:.3f} to {high:.3f}", n, finding
+
+
+def groups_section(groups: SmallGroups) -> Section:
+    """Which small groups lost their share, and whom what is learnt from the release serves worst."""
+    shares = [
+        (
+            f"{one.column} = {one.group}", one.real_rows, one.real_share, one.synthetic_share, one.ratio,
+            one.reason or f"{one.ratio_interval[0]:.2f} to {one.ratio_interval[1]:.2f}",
+            "erased" if one.is_erased else "",
+        )
+        for one in groups.shares[:MOST_GROUPS]
+    ]  # fmt: skip
+    heading = ("group", "real rows", "real share", "synthetic share", "ratio", "95 % interval", "finding")
+    tables = [Table(heading, shares, f"Groups below 5 % of the real rows ({len(groups.shares)} in all)")]
+    if groups.errors:
+        errors = [
+            (
+                f"{one.column} = {one.group}", one.rows, one.error, f"{one.interval[0]:.3f} to {one.interval[1]:.3f}",
+                one.real_error, one.excess, one.reason or "",
+            )
+            for one in groups.errors[:MOST_GROUPS]
+        ]  # fmt: skip
+        heading = (
+            "group", "held-out rows", "errors, trained on synthetic", "95 % interval", "trained on real", "excess", ""
+        )  # fmt: skip
+        tables.append(
+            Table(heading, errors, "Errors of logistic regression by group, the largest excess first")
+        )
+    value = "inconclusive" if groups.erased_share is None else f"{groups.erased_share:.0%}"
+    judged = f"of {groups.conclusive} that have enough rows"
+    text = (
+        "A group counts as erased where the 95 % interval of its share lies below half of the real one. Groups of "
+        "fewer than 30 rows are listed as inconclusive."
+    )
+    return Section("Small groups", text, (), tables, [(value, "small groups erased", judged)], exact=True)
+
+
+def side_by_side_section(audit: ReleaseAudit) -> Section:
+    """The main figures of the release, of a second one, and of both yardsticks."""
+    heading = ("figure", *(one.name for one in audit.tables))
+    rows: list[tuple[Any, ...]] = [(name, *values) for name, values in audit.summary()]
+    rows.append(("rows", *(one.rows for one in audit.tables)))
+    verdicts = [one.attacks.verdict if one.attacks else "inconclusive" for one in audit.tables]
+    rows.append(("verdict of the attacks", *verdicts))
+    text = (
+        "Real held-out rows are the best that is possible, independent columns the cheapest. A risk is 0 where "
+        "training rows are as safe as strangers. " + " ".join(audit.notes)
+    )
+    return Section(
+        "Side by side",
+        text.strip(),
+        (),
+        [Table(heading, rows, "The same figures for every table")],
+        exact=True,
+    )
+
+
+def gates_section(gates: Sequence[GateResult]) -> Section:
+    """What the pipeline asked for, and what came out."""
+    rows = [(one.name, GATES[one.name], one.limit, one.value, one.verdict, one.reason) for one in gates]
+    heading = ("gate", "what it is", "limit", "value", "verdict", "reason")
+    missed = [one.name for one in gates if one.verdict != "passed"]
+    value = f"{len(gates) - len(missed)} of {len(gates)}"
+    beside = f"not: {', '.join(missed)}" if missed else ""
+    return Section(
+        "Gates",
+        "",
+        (),
+        [Table(heading, rows, "Limits of --fail-above")],
+        [(value, "gates passed", beside)],
+        exact=True,
+    )

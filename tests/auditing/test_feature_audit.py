@@ -1,0 +1,58 @@
+import json
+
+import numpy as np
+import pytest
+
+from keshi.auditing.feature_audit import _held_out, audit_features
+from keshi.errors import RecordsError
+
+
+@pytest.fixture(autouse=True)
+def two_small_attackers(monkeypatch):
+    """The large one takes most of the seconds and finds nothing else here."""
+    monkeypatch.setattr("keshi.auditing.feature_audit.ATTACKERS", {"linear": (), "60": (60,)})
+
+
+def windows(*, telling, trials=10, people=6, rows=12, seed=0):
+    """Features of `people` with `trials` recordings of `rows` windows each; a label says the sign of a column."""
+    rng = np.random.default_rng(seed)
+    who = np.repeat(np.arange(people), trials * rows)
+    recording = np.tile(np.repeat(np.arange(trials), rows), people)  # trial 0 of everybody has the same name
+    z = rng.normal(size=(len(who), 4)).astype(np.float32)
+    z[:, 0] += telling * who
+    return z, who, np.where(z[:, 1] > 0, "up", "down"), recording
+
+
+def test_features_that_tell_the_person_are_a_leak_and_those_that_do_not_are_none():
+    z, who, label, recording = windows(telling=3.0, trials=20, rows=6)
+    found = audit_features(z, who, label=label, trial=recording, max_epochs=3)
+    assert found.verdict == "leak"
+    assert found.worst[1].accuracy > 0.7
+    assert found.label_macro_f1 > 0.9
+    json.dumps(found.to_json())
+    z, who, label, recording = windows(telling=0.0, trials=20, rows=6)
+    blind = audit_features(z, who, label=label, trial=recording, max_epochs=3)
+    assert blind.verdict == "no leak found"
+    assert blind.worst[1].accuracy < 0.3
+
+
+def test_few_held_out_trials_are_inconclusive():
+    z, who, _, recording = windows(telling=3.0, trials=3)
+    found = audit_features(z, who, trial=recording, max_epochs=2)
+    assert found.verdict == "inconclusive"
+    assert "6 trials" in found.reason
+
+
+def test_whole_recordings_are_held_out_and_everybody_is_in_both_parts():
+    _, who, _, recording = windows(telling=0.0)
+    whole = recording * 6 + who
+    held = _held_out(who, whole, test_share=0.25, seed=0)
+    assert not set(whole[held]) & set(whole[~held])
+    assert set(who[held]) == set(who[~held]) == set(range(6))
+    assert 0.15 < held.mean() < 0.35
+
+
+def test_one_trial_a_person_is_refused():
+    z, who, _, recording = windows(telling=1.0, trials=1)
+    with pytest.raises(RecordsError, match="2 trials each"):
+        audit_features(z, who, trial=recording)

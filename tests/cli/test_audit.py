@@ -1,0 +1,163 @@
+"""keshi audit: gates and exit status, files, what it says when something is wrong, and that it starts no torch."""
+
+import contextlib
+import io
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import keshi
+from keshi.cli.app import main as app_main
+
+
+def people(rows, seed):
+    rng = np.random.default_rng(seed)
+    x = rng.normal(size=rows)
+    job = rng.choice(["None", "NA", "?"], rows)
+    return pd.DataFrame({"id": range(rows), "x": x, "job": job, "y": np.where(x > 0, 1, 0)})
+
+
+@pytest.fixture(autouse=True)
+def files(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    people(500, 0).to_csv("people.csv", index=False)
+    people(500, 1).to_csv("others.csv", index=False)
+    people(500, 2).to_csv("fresh.csv", index=False)
+    people(500, 0).to_parquet("copied.parquet")
+
+
+def main(*arguments):
+    """Exit status, stdout and stderr of the command."""
+    out, said, argv = io.StringIO(), io.StringIO(), sys.argv
+    sys.argv = ["keshi", "audit", *map(str, arguments)]
+    try:
+        with (
+            contextlib.redirect_stderr(said),
+            contextlib.redirect_stdout(out),
+            pytest.raises(SystemExit) as ended,
+        ):
+            app_main()
+    finally:
+        sys.argv = argv
+    return int(ended.value.code or 0), out.getvalue(), said.getvalue()
+
+
+COMMON = ("--train", "people.csv", "--holdout", "others.csv", "--ignore", "id", "--targets", "200", "--quick")
+
+
+def test_a_fresh_sample_passes_and_a_copied_one_fails_with_the_names_of_the_gates():
+    code, said, _ = main(
+        "fresh.csv", *COMMON, "--fail-above", "copies=0.1", "--fail-above", "membership=0.15"
+    )
+    assert code == 0, said
+    assert "NO LEAK FOUND" in said
+    code, said, _ = main("copied.parquet", *COMMON, "--fail-above", "risk=0.05", "--fail-above", "copies=0.1")
+    assert code == 1
+    assert "gates not passed: risk, copies" in said
+    assert "LEAK:" in said
+    assert (
+        main("copied.parquet", *COMMON)[0] == 0
+    )  # without gates the verdict is told, and the run is a success
+
+
+def test_an_inconclusive_gate_fails_with_its_reason_unless_it_is_allowed():
+    arguments = ("fresh.csv", "--train", "people.csv", "--ignore", "id", "--fail-above", "risk=0.05")
+    code, said, _ = main(*arguments)
+    assert code == 1
+    assert "inconclusive. no hold-out was given" in said
+    assert main(*arguments, "--allow-inconclusive")[0] == 0
+
+
+def test_three_files_appear_with_the_statement_and_the_same_verdict_as_json():
+    Path("statement.json").write_text(json.dumps({"sentence": "promised: nothing."}))
+    code, said, _ = main(
+        "fresh.csv", *COMMON, "--label", "y", "--compare", "copied.parquet", "-o", "report.html",
+        "--statement", "statement.json", "--json",
+    )  # fmt: skip
+    assert code == 0
+    found = json.loads(said)
+    assert [one["name"] for one in found["tables"]][:2] == ["release", "second release"]
+    assert found["tables"][1]["attacks"]["verdict"] == "leak"
+    page, text = Path("report.html").read_text(), Path("report.md").read_text()
+    assert "promised: nothing." in page
+    assert "promised: nothing." in text
+    written = json.loads(Path("report.json").read_text())
+    assert written["statement"] == ["promised: nothing."]
+    assert "What this does not protect" in text
+
+
+def test_the_command_runs_without_torch():
+    program = (
+        "import sys; from keshi.cli.app import app\n"
+        "sys.argv = ['keshi', 'audit', 'fresh.csv', '--train', 'people.csv', '--holdout', 'others.csv', '--ignore', "
+        "'id', '--targets', '100', '--quick', '--label', 'y', '-o', 'r.html']\n"
+        "try: app()\n"
+        "except SystemExit as end: assert not end.code, end.code\n"
+        "assert 'torch' not in sys.modules, 'torch was imported'"
+    )
+    environment = {**os.environ, "PYTHONPATH": str(Path(keshi.__file__).resolve().parents[1])}
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, env=environment)
+    assert done.returncode == 0, done.stderr
+    assert Path("r.html").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("nowhere.csv", *COMMON), "no such file"),
+        (("fresh.csv", "--train", "people.csv", "-o", "report.pdf"), "written as .html"),
+        (("fresh.csv", "--train", "people.csv", "-o", "nowhere/report.html"), "does not exist"),
+        (("fresh.csv", *COMMON, "--fail-above", "harm=1"), "The names are risk"),
+        (("fresh.csv", *COMMON, "--label", "salary"), "salary"),
+        (("fresh.csv", *COMMON, "--secret", "salary"), "no column 'salary'"),
+        (("fresh.csv", "--train", "people.csv", "--statement", "people.csv"), "statement"),
+        (("fresh.csv", "--train", "people.csv", "--seed", "-1"), "seed"),
+    ],
+)
+def test_wrong_input_is_one_message_and_status_2(arguments, message):
+    code, _, said = main(*arguments)
+    assert code == 2
+    assert message in said
+    assert "Traceback" not in said
+
+
+def test_a_report_is_never_written_into_release():
+    Path("release").mkdir()
+    code, _, said = main("fresh.csv", *COMMON, "-o", "release/report.html")
+    assert code == 2
+    assert "private/" in said
+    assert list(Path("release").iterdir()) == []
+
+
+def test_categories_that_look_like_missing_values_stay_categories():
+    _, said, _ = main("fresh.csv", *COMMON, "--json")
+    labels = [
+        one["labels"]
+        for one in json.loads(said)["tables"][0]["fidelity"]["histograms"]
+        if one["column"] == "job"
+    ]
+    assert sorted(labels[0]) == ["(missing)", "?", "NA", "None"]
+
+
+def test_features_are_attacked_and_files_of_other_arrays_refused(monkeypatch):
+    monkeypatch.setattr("keshi.auditing.feature_audit.ATTACKERS", {"linear": ()})  # the others take seconds
+    rng = np.random.default_rng(0)
+    who = np.repeat(np.arange(4), 200)
+    z = rng.normal(size=(800, 3)) + 4 * who[:, None]
+    np.savez("z.npz", z=z, s=who, y=rng.integers(0, 2, 800))
+    code, said, _ = main("--features", "z.npz", "--subject", "s", "--label", "y")
+    assert code == 0
+    assert "LEAK." in said
+    assert "No --trial was given" in said
+    assert main("--features", "z.npz", "--subject", "t")[0] == 2
+    np.savez("objects.npz", z=np.array([{}]), s=np.array([1]))
+    code, _, said = main("--features", "objects.npz", "--subject", "s")
+    assert code == 2
+    assert "pickled" in said
+    assert main("fresh.csv")[0] == 2  # neither --train nor --features
