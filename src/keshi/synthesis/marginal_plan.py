@@ -72,7 +72,7 @@ class Resolution:
     rare_class: float = 5.0
     label_weight: float = 4.0
     fine_weight: float = 2.0
-    both_weight: float = 1.0
+    both_weight: float = 0.3
 
 
 def first_look(domain: Domain, resolution: Resolution) -> MarginalFeatures:
