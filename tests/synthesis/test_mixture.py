@@ -171,6 +171,15 @@ def test_tiny_and_empty_tables_give_a_release(rows):
     assert len(synthetic) == 50
 
 
+def test_a_column_that_is_missing_everywhere_gives_a_release():
+    """Noise alone decides whether anything is left for its intervals: seven of ten such releases leave nothing."""
+    domain = Domain({"rate": Numerical(0.0, 1.0, missing=True), "y": Categorical(("no", "yes"))}, label="y")
+    table = pd.DataFrame({"rate": [np.nan] * 500, "y": ["no", "yes"] * 250})
+    for _ in range(8):
+        synthetic = PearlSynthesizer(domain=domain, epsilon=1.0).fit(table).sample(50)
+        assert synthetic["rate"].isna().mean() > 0.5
+
+
 def test_images_are_refused_before_anything_is_spent():
     from keshi.records.column_kinds import Image
 

@@ -66,6 +66,15 @@ def test_mu_is_shared_so_that_squares_add_up() -> None:
     assert sum(part**2 for part in share_of_mu(0.7, (0.05, 0.95))) == pytest.approx(0.49)
 
 
+@pytest.mark.parametrize("total", [0.0, 1.0])
+def test_the_projection_onto_nothing_or_next_to_nothing_is_one(total) -> None:
+    """A column that is missing everywhere leaves 0 to its intervals; 1 is lost in the rounding of 1e18."""
+    for values in ([-3.0, 2.0, 2.0], [0.0], [1e18, 3.0]):
+        found = project_to_simplex(np.array(values), total)
+        assert (found >= 0).all()
+        assert found.sum() <= total + 1e-9
+
+
 @settings(max_examples=40, deadline=None)
 @given(st.lists(st.floats(-20, 20), min_size=1, max_size=5), st.floats(0.5, 30))
 def test_the_projection_is_the_nearest_point_of_the_simplex(values, total) -> None:

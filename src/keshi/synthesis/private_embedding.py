@@ -266,10 +266,12 @@ class PrivateEmbedding:
 
 
 def project_to_simplex(values: NDArray[np.float64], total: float) -> NDArray[np.float64]:
-    """The point nearest to `values` among those that are nowhere negative and sum to `total`."""
+    """The point nearest to `values` among those that are nowhere negative and sum to `total`, which may be 0."""
     descending = np.sort(values)[::-1]
     excess = (np.cumsum(descending) - total) / np.arange(1, len(values) + 1)
-    shift = excess[np.flatnonzero(descending > excess)[-1]]
+    # The largest one stays positive, unless `total` is 0 or lost in its rounding.
+    positive = max(1, int(np.count_nonzero(descending > excess)))
+    shift = excess[positive - 1]
     return np.maximum(values - shift, 0.0)
 
 
