@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from keshi._validate import positive, positive_integer
+from keshi.errors import ArtifactError
 from keshi.records.column_kinds import Column, Numerical
 from keshi.synthesis.column_counts import ColumnCounts, column_counts
 from keshi.synthesis.features import ClassCounts
@@ -95,22 +96,33 @@ def fit_mixture(
     Returns:
         The mixture, and the learning curve: `loss` is the squared residual per cell in units of the noise,
         `noise_floor` where it stops, `effective_size` the number of measured cells.
+
+    Raises:
+        ArtifactError: if the embedding's marginals are not those of preset keshi.
     """
     if threads is not None:
         torch.set_num_threads(threads)
-    layout = _Layout(embedding)
-    targets = layout.targets()
+    try:
+        layout = _Layout(embedding)
+        targets, independent, membership = layout.targets(), layout.independent_logits(), layout.membership()
+        values = layout.values()
+    except (IndexError, KeyError, ValueError) as error:  # of a plan that nobody makes, in an altered folder
+        if isinstance(error, ArtifactError):
+            raise
+        raise ArtifactError(
+            f"the embedding's marginals are not those of preset keshi ({error!r}). Restore it from a copy; the noise "
+            "cannot be drawn again."
+        ) from error
     cells = layout.size
     group_counts = torch.tensor(layout.group_counts, dtype=torch.float32)
     affordable = int(LARGEST_STEP / cells**2)
     components = max(16, min(schedule.components, affordable) // len(group_counts))
     randomness = torch.Generator().manual_seed(seed)
     shape = (len(group_counts), components, cells)
-    logits = layout.independent_logits()[:, None] + schedule.spread * torch.randn(shape, generator=randomness)
+    logits = independent[:, None] + schedule.spread * torch.randn(shape, generator=randomness)
     logits.requires_grad_()
     optimizer = torch.optim.Adam([logits], lr=schedule.learning_rate)
     cosine = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, schedule.steps)
-    membership = layout.membership()
     measured = max(1, targets.measured)
     curve: list[LearningPoint] = []
     for step in range(1, schedule.steps + 1):
@@ -129,7 +141,7 @@ def fit_mixture(
         optimizer.step()
         cosine.step()
     probabilities = products(logits.detach(), membership)
-    return ProductMixture(layout.values(), probabilities, group_counts), tuple(curve)
+    return ProductMixture(values, probabilities, group_counts), tuple(curve)
 
 
 def products(logits: Tensor, membership: Tensor) -> Tensor:
