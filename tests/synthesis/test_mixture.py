@@ -144,6 +144,32 @@ def test_a_saved_mixture_samples_the_same_and_altered_ones_are_refused(fitted, t
         Generator.load(tmp_path / "mixture")
 
 
+ALTERED = {
+    "probabilities": lambda values: values * 0,
+    "group_weights": lambda values: values + np.inf,
+    "column.1.single": lambda values: np.full_like(values, 7.0),
+    "column.1.probability": lambda values: -values,
+    "column.99.single": lambda values: np.zeros(3),
+}
+
+
+@pytest.mark.parametrize("name", ALTERED)
+def test_numbers_that_no_mixture_has_are_refused_when_it_is_read(fitted, name):
+    network = fitted.generator_.network
+    tensors = network.tensors()
+    tensors[name] = ALTERED[name](tensors.get(name))
+    with pytest.raises(ValueError, match=r"none|outside its bounds|of no column"):
+        ProductMixture.restored(network.settings(), tensors)
+
+
+def test_a_mixture_whose_classes_are_swapped_is_refused(fitted):
+    network = fitted.generator_.network
+    settings = network.settings()
+    settings["columns"][0][4] = [1, 0]
+    with pytest.raises(ValueError, match="one cell for each class"):
+        ProductMixture.restored(settings, network.tensors()).check_layout(DOMAIN)
+
+
 def test_the_same_seed_fits_the_same_mixture_and_another_another(fitted):
     again, other = (train(fitted.embedding_, seed=seed).network.probabilities for seed in (1, 2))
     assert torch.equal(again, fitted.generator_.network.probabilities)
