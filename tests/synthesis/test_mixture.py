@@ -178,7 +178,7 @@ def test_the_same_seed_fits_the_same_mixture_and_another_another(fitted):
 
 @pytest.mark.parametrize("unit", ["add-or-remove", "replace-one"])
 def test_tables_without_label_with_many_classes_or_one_column(unit):
-    table = people(2_000)
+    table = people(10_000)  # 15 such fits: 0.96 ± 0.02 of the young; of 2,000 records 0.90 ± 0.06
     no_label = Domain({name: DOMAIN.columns[name] for name in ("age", "job")})
     assert len(PearlSynthesizer(domain=no_label, relation=unit).fit(table[["age", "job"]]).sample(10)) == 10
     one = Domain({"age": DOMAIN.columns["age"]})
