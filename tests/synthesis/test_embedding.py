@@ -19,6 +19,8 @@ from keshi.synthesis.characteristic import CharacteristicFeatures
 from keshi.synthesis.embedding import Partial, embed, embed_partial, measure, merge
 from keshi.synthesis.features import AMPLITUDE, WEIGHT, ClassCounts, SpreadStatistic
 from keshi.synthesis.frequencies import draw_gaussian_frequencies
+from keshi.synthesis.marginals import MarginalFeatures
+from keshi.synthesis.partitions import class_partition
 from keshi.synthesis.presets import PaperPreset
 from keshi.synthesis.private_embedding import Plan
 
@@ -191,8 +193,27 @@ def test_records_that_no_encoder_makes_are_never_summed(bad) -> None:
     batch.vectors[2, 1] = bad
     with pytest.raises(ValueError, match="must lie in"):
         embed_partial([batch], plan())
-    with pytest.raises(ValueError, match="classes must lie below 2"):
+    with pytest.raises(ValueError, match="lie below 2"):
         embed_partial([EncodedBatch(records(5).vectors, np.full(5, 2))], plan())
+
+
+def marginal_plan() -> Plan:
+    """Of the class alone: no count of classes stands beside it that would notice a class too many."""
+    cells = class_partition(Domain({"y": Categorical((0, 1))}, label="y"))
+    return Plan((MarginalFeatures((cells,), ((0,),), (5,), 2),), (1.0,), "classes")
+
+
+@pytest.mark.parametrize("classes", [np.zeros(5, int), np.zeros((1, 5), int), np.zeros(0, int)])
+def test_a_batch_of_more_or_fewer_classes_than_records_is_never_summed(classes) -> None:
+    """One vector with five classes would count five times, and be paid for once."""
+    with pytest.raises(ValueError, match="one vector and one class"):
+        embed_partial([EncodedBatch(np.zeros((1, 1)), classes)], marginal_plan())
+
+
+@pytest.mark.parametrize("wrong", [-1, 2])
+def test_a_class_that_the_domain_has_not_is_never_summed_into_a_marginal(wrong) -> None:
+    with pytest.raises(ValueError, match="lie below 2"):
+        embed_partial([EncodedBatch(np.zeros((1, 1)), np.array([wrong]))], marginal_plan())
 
 
 def test_sums_of_records_are_never_measured_for_a_subject() -> None:

@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -19,9 +21,13 @@ from keshi.records.domain import Domain
 from keshi.records.encoded import EncodedBatch
 from keshi.synthesis.characteristic import CharacteristicFeatures
 from keshi.synthesis.embedding import embed
-from keshi.synthesis.features import ClassCounts, SpreadStatistic
-from keshi.synthesis.presets import PaperPreset
-from keshi.synthesis.private_embedding import PrivateEmbedding, project_to_simplex, share_of_mu
+from keshi.synthesis.features import AMPLITUDE, ClassCounts, SpreadStatistic
+from keshi.synthesis.marginal_plan import Resolution
+from keshi.synthesis.marginals import MarginalFeatures
+from keshi.synthesis.partitions import CLASS
+from keshi.synthesis.presets import KeshiPreset, PaperPreset
+from keshi.synthesis.private_embedding import Plan, PrivateEmbedding, project_to_simplex, share_of_mu
+from keshi.synthesis.synthesizer import train
 
 DOMAIN = Domain({"c": Categorical(("a", "b")), "n": Numerical(0, 1), "y": Categorical((0, 1))}, label="y")
 
@@ -64,6 +70,15 @@ def test_values_are_the_sums_of_their_block_in_units_of_one_record(embedding) ->
 
 def test_mu_is_shared_so_that_squares_add_up() -> None:
     assert sum(part**2 for part in share_of_mu(0.7, (0.05, 0.95))) == pytest.approx(0.49)
+
+
+@pytest.mark.parametrize("total", [0.0, 1.0])
+def test_the_projection_onto_nothing_or_next_to_nothing_is_one(total) -> None:
+    """A column that is missing everywhere leaves 0 to its intervals; 1 is lost in the rounding of 1e18."""
+    for values in ([-3.0, 2.0, 2.0], [0.0], [1e18, 3.0]):
+        found = project_to_simplex(np.array(values), total)
+        assert (found >= 0).all()
+        assert found.sum() <= total + 1e-9
 
 
 @settings(max_examples=40, deadline=None)
@@ -113,6 +128,14 @@ def put(value, *path):
     return change
 
 
+def scale(change):
+    def changed(settings):
+        scales = settings["measurements"][0]["scales"]
+        scales[0] = change(scales[0])
+
+    return changed
+
+
 CASES = {
     "a frequency": {"tensors": lambda t: {**t, "1.0.frequencies": t["1.0.frequencies"] * 2}},
     "off the grid": {"tensors": lambda t: {**t, "1.0.frequencies": t["1.0.frequencies"] + 1e-9}},
@@ -129,6 +152,9 @@ CASES = {
     "another class count": {"manifest": put(3, "measurements", 1, "blocks", 1, "settings", "n_classes")},
     "other shares": {"manifest": put([0.5, 0.5], "measurements", 1, "shares")},
     "other plan hash": {"manifest": put("0" * 64, "measurements", 0, "plan_hash")},
+    "a larger scale than mu needs": {"manifest": scale(lambda found: found * 2)},
+    "a scale between whole numbers": {"manifest": scale(lambda found: found + 0.5)},
+    "a measurement forgotten": {"manifest": lambda settings: settings["measurements"].pop(0)},
     "no scale": {"manifest": put([], "measurements", 0, "scales")},
     "scale of nothing": {"manifest": put([0], "measurements", 0, "scales")},
     "no mu": {"manifest": put("none", "measurements", 0, "mu")},
@@ -188,3 +214,74 @@ def test_a_statement_that_promises_more_than_the_noise_gives_does_not_load(
     store.save(tmp_path / "forged", kind="embedding", settings=artifact.settings, files=files)
     with pytest.raises(ArtifactError, match="do not fit together"):
         PrivateEmbedding.load(tmp_path / "forged")
+
+
+@pytest.fixture(scope="module")
+def marginals() -> PrivateEmbedding:
+    random = np.random.default_rng(0)
+    batch = EncodedBatch(random.integers(-(2**20), 2**20, (90, 3)) / 2**20, random.integers(0, 2, 90))
+    preset = KeshiPreset(resolution=Resolution(leaves=8, zoom=2))
+    return embed(lambda: [batch], DOMAIN, preset, epsilon=1.0, delta=1e-5, unit=PrivacyUnit())
+
+
+def forged(embedding: PrivateEmbedding, folder: Path, index: int, change) -> Path:
+    """Save with the settings of one measurement's marginals changed, and the plan's hash made to fit."""
+    embedding.save(folder)
+    artifact = store.load(folder)
+    entry = artifact.settings["measurements"][index]
+    block = entry["blocks"][0]
+    change(block["settings"])
+    with contextlib.suppress(ValueError, IndexError, TypeError):  # no plan has these settings
+        features = (MarginalFeatures(**block["settings"]), *embedding.measurements[index].plan.features[1:])
+        entry["plan_hash"] = Plan(features, tuple(entry["shares"]), entry["what"]).hash
+    store.save(
+        folder.with_name("forged"), kind="embedding", settings=artifact.settings, files=dict(artifact.files)
+    )
+    return folder.with_name("forged")
+
+
+def weights(change):
+    return lambda settings: settings.update(weights=[change(weight) for weight in settings["weights"]])
+
+
+MARGINALS = {
+    "weights so that the noise looks larger": weights(lambda weight: max(1, weight // 2)),
+    "weights so that the noise looks smaller": weights(lambda weight: min(AMPLITUDE, weight * 2)),
+    "weights of another type": weights(lambda weight: True),
+    "a column that is none": put(1, "partitions", 0, 0),
+    "another number of categories": put(9, "partitions", 0, 1),
+    "categories with edges": put([-(2**20), 5, 2**20], "partitions", 0, 2),
+    "categories with a missing value beside": put(True, "partitions", 0, 3),
+    "a joined cell that is none": put(99, "partitions", 0, 4, 0),
+    "a marginal of nothing": put([], "marginals", 0),
+    "a marginal of one column twice": put([0, 0], "marginals", 0),
+    "a marginal counted from the end": put([-1], "marginals", 0),
+    "a marginal beyond": put([99], "marginals", 0),
+    "fewer marginals than weights": lambda settings: settings["marginals"].pop(),
+}
+
+
+@pytest.mark.parametrize("case", MARGINALS)
+def test_altered_marginals_are_refused_though_every_hash_was_made_to_fit(marginals, tmp_path, case) -> None:
+    with pytest.raises(ArtifactError, match="do not fit together"):
+        PrivateEmbedding.load(forged(marginals, tmp_path / "e", 1, MARGINALS[case]))
+
+
+def test_marginals_of_no_plan_of_ours_are_refused_by_the_training(marginals) -> None:
+    """Classes joined where the pairs with the label are measured: all fits together, and no mixture follows it."""
+    first, second = marginals.measurements
+    settings = second.plan.features[0].settings()
+    for partition in settings["partitions"]:
+        if partition[0] == CLASS:
+            partition[4] = [0] * len(partition[4])
+    block = MarginalFeatures(**settings)
+    second = replace(second, plan=replace(second.plan, features=(block,)), sums=second.sums[: block.size])
+    with pytest.raises(ArtifactError, match="not those of preset keshi"):
+        train(replace(marginals, measurements=(first, second)))
+
+
+def test_an_embedding_of_another_preset_is_refused_by_name(embedding, marginals) -> None:
+    with pytest.raises(ArtifactError, match="preset 'paper' planned it"):
+        train(embedding, preset=KeshiPreset())
+    with pytest.raises(ArtifactError, match="preset 'keshi' planned it"):
+        train(marginals, preset=PaperPreset(steps=1))

@@ -24,7 +24,7 @@ from keshi.privacy.statement import PrivacyStatement
 from keshi.privacy.unit import PrivacyUnit
 from keshi.records.domain import Domain
 from keshi.records.encoded import FEATURE_BITS, EncodedBatch
-from keshi.synthesis.features import WEIGHT, ClassCounts
+from keshi.synthesis.features import WEIGHT
 from keshi.synthesis.private_embedding import Measurement, Plan, PrivateEmbedding, share_of_mu
 
 LARGEST_BATCH = 2**16  # records: 2^16 of at most AMPLITUDE * WEIGHT = 2^34 each stay below 2^53
@@ -107,14 +107,19 @@ def embed_partial(
 
 def _check_bounded(batch: EncodedBatch, plan: Plan) -> None:
     """The sensitivity is that of records as an encoder makes them; anything else must not be summed."""
+    if batch.vectors.ndim != 2 or batch.classes.shape != (len(batch),):
+        raise ValueError(
+            "every record has one vector and one class: expected shapes (n, width) and (n,), got "
+            f"{batch.vectors.shape} and {batch.classes.shape}."
+        )
     steps = batch.vectors * 2.0**FEATURE_BITS
     if not (np.abs(batch.vectors) <= 1.0).all() or not np.array_equal(steps, np.rint(steps)):
         raise ValueError(
             "encoded records must lie in [-1, 1], on the grid of 2^-20; encode them with an encoder."
         )
-    classes = {block.n_classes for block in plan.features if isinstance(block, ClassCounts)}
-    if len(batch) and not (batch.classes.min() >= 0 and batch.classes.max() < min(classes, default=2**62)):
-        raise ValueError(f"classes must lie below {min(classes)}.")
+    classes = min((getattr(block, "n_classes", 2**62) for block in plan.features), default=2**62)
+    if len(batch) and not (batch.classes.min() >= 0 and batch.classes.max() < classes):
+        raise ValueError(f"classes must be 0 or more, and lie below {classes}.")
 
 
 def _sliced(batches: Iterable[EncodedBatch]) -> Iterator[EncodedBatch]:

@@ -52,8 +52,12 @@ class MarginalFeatures(Features):
         object.__setattr__(self, "weights", tuple(self.weights))
         if len(self.weights) != len(self.marginals) or not all(0 < w <= AMPLITUDE for w in self.weights):
             raise ValueError(f"every marginal needs a weight from 1 to {AMPLITUDE}.")
-        if not all(isinstance(weight, int) for weight in self.weights):
+        if not all(type(weight) is int for weight in self.weights):
             raise ValueError("the weights of marginals are whole numbers of grid steps.")
+        for marginal in self.marginals:
+            known = all(type(index) is int and 0 <= index < len(partitions) for index in marginal)
+            if not marginal or not known or len({partitions[i].start for i in marginal}) < len(marginal):
+                raise ValueError("a marginal crosses partitions of different columns, one at least.")
 
     @cached_property
     def shapes(self) -> tuple[tuple[int, ...], ...]:

@@ -109,17 +109,21 @@ class ProductMixture:
                 raise ValueError(f"column {index} has not one probability for each of its cells")
             if not (np.isfinite(probability).all() and (probability >= 0).all()):
                 raise ValueError(f"column {index} has probabilities that are none")
+            if not (np.isnan(single) | (np.abs(single) <= 1.0)).all():
+                raise ValueError(f"column {index} has values outside its bounds")
             columns.append(ColumnValues(partition, probability, single))
         probabilities, weights = tensors["probabilities"], tensors["group_weights"]
-        cells = sum(column.partition.cells for column in columns)
-        if (
-            probabilities.ndim != 3
-            or probabilities.shape[::2] != (len(weights), cells)
-            or not probabilities.size
-        ):
+        sizes = [column.partition.cells for column in columns]
+        if weights.ndim != 1 or not (np.isfinite(weights).all() and (weights >= 0).all()):
+            raise ValueError("the groups have weights that are none")
+        if probabilities.ndim != 3 or probabilities.shape[::2] != (len(weights), sum(sizes)):
             raise ValueError("the probabilities of the components do not follow the columns")
-        if not (np.isfinite(probabilities).all() and (probabilities >= 0).all() and (weights >= 0).all()):
+        starts = np.cumsum([0, *sizes[:-1]])
+        totals = np.add.reduceat(probabilities.astype(np.float64), starts, axis=2)
+        if not (probabilities.size and (probabilities >= 0).all() and np.allclose(totals, 1.0, atol=1e-3)):
             raise ValueError("the components have probabilities that are none")
+        if len(tensors) != 2 + 2 * len(columns):
+            raise ValueError("there are tensors of no column")
         return cls(columns, torch.from_numpy(probabilities), torch.from_numpy(weights))
 
     def check_layout(self, domain: Domain) -> None:
@@ -127,6 +131,9 @@ class ProductMixture:
         if not all(column.partition.fits(domain) for column in self.columns):
             raise ValueError("the mixture is of other columns than those of the domain")
         starts = [column.partition.start for column in self.columns]
+        first = self.columns[0].partition
+        if first.start == CLASS and first.joined != tuple(range(domain.n_classes)):
+            raise ValueError("the mixture has not one cell for each class")
         label = [CLASS] if domain.n_classes > 1 else []
         if starts != [*label, *(slot.start for slot in domain.slots if slot.kind != "missing")]:
             raise ValueError("the mixture has not one part for each column of the domain")

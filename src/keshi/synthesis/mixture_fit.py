@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from keshi._validate import positive, positive_integer
+from keshi.errors import ArtifactError
 from keshi.synthesis.mixture import ProductMixture
 from keshi.synthesis.mixture_targets import MarginalLayout, Targets
 from keshi.synthesis.private_embedding import PrivateEmbedding
@@ -78,18 +79,30 @@ def fit_mixture(
     Returns:
         The mixture, and the learning curve: `loss` is the squared residual per cell in units of the noise,
         `noise_floor` where it stops, `effective_size` the number of measured cells.
+
+    Raises:
+        ArtifactError: if the embedding's marginals are not those of preset keshi.
     """
     if threads is not None:
         torch.set_num_threads(threads)
-    layout = MarginalLayout(embedding)
-    targets = layout.targets()
+    try:
+        layout = MarginalLayout(embedding)
+        targets, independent, membership = layout.targets(), layout.independent_logits(), layout.membership()
+        values = layout.values()
+    except (IndexError, KeyError, ValueError) as error:  # of a plan that nobody makes, in an altered folder
+        if isinstance(error, ArtifactError):
+            raise
+        raise ArtifactError(
+            f"the embedding's marginals are not those of preset keshi ({error!r}). Restore it from a copy; the noise "
+            "cannot be drawn again."
+        ) from error
     cells = layout.size
     group_counts = torch.tensor(layout.group_counts, dtype=torch.float32)
     affordable = int(LARGEST_STEP / cells**2)
     components = max(1, min(schedule.components, max(16, affordable)) // len(group_counts))
     if start is None:
         make = network_components if schedule.network else free_components
-        logits, parameters = make(layout.independent_logits(), components, spread=schedule.spread, seed=seed)
+        logits, parameters = make(independent, components, spread=schedule.spread, seed=seed)
     else:
         components = start.probabilities.shape[1]
         known = start.probabilities.clamp_min(1e-12).log().requires_grad_()
@@ -97,7 +110,6 @@ def fit_mixture(
     rate = schedule.network_learning_rate if schedule.network else schedule.learning_rate
     optimizer = torch.optim.Adam(parameters, lr=rate)
     cosine = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, schedule.steps)
-    membership = layout.membership()
     measured = max(1, targets.measured)
     curve: list[LearningPoint] = []
     for step in range(1, schedule.steps + 1):
@@ -116,7 +128,7 @@ def fit_mixture(
         optimizer.step()
         cosine.step()
     probabilities = products(logits().detach(), membership)
-    return ProductMixture(layout.values(), probabilities, group_counts), tuple(curve)
+    return ProductMixture(values, probabilities, group_counts), tuple(curve)
 
 
 Components = tuple[Callable[[], Tensor], list[Tensor]]

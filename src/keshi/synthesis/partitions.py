@@ -46,6 +46,8 @@ class Partition:
             object.__setattr__(self, key, tuple(np.asarray(getattr(self, key), dtype=np.int64).tolist()))
         if len(self.joined) != self.fine_cells or set(self.joined) != set(range(len(set(self.joined)))):
             raise ValueError("a partition joins each of its fine cells into one of the cells 0, 1, 2, ...")
+        if self.categories and (self.edges or self.missing):
+            raise ValueError("categories have no edges, and what is missing is one of them.")
         if not self.categories and not (
             self.edges[0] == -GRID and self.edges[-1] == GRID and (np.diff(self.edges) > 0).all()
         ):

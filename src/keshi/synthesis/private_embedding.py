@@ -125,8 +125,17 @@ class PrivateEmbedding:
     public_count: int | None = None
 
     def measurement(self, kind: type[Features]) -> Measurement:
-        """The last measurement with a block of this kind."""
-        return next(m for m in reversed(self.measurements) if m.has(kind))
+        """The last measurement with a block of this kind.
+
+        Raises:
+            ArtifactError: if there is none, as where an embedding is trained on by another preset.
+        """
+        for measured in reversed(self.measurements):
+            if measured.has(kind):
+                return measured
+        raise ArtifactError(
+            f"the embedding has no {kind.kind}: preset {self.preset!r} planned it; train on it by that preset."
+        )
 
     @cached_property
     def class_counts(self) -> NDArray[np.float64]:
@@ -250,14 +259,19 @@ class PrivateEmbedding:
     def _check_statement(self) -> None:
         """Raise where the promise is stronger than the noise: whoever rewrites a folder must not be believed."""
         promised = self.statement
-        names = tuple(measurement.plan.what for measurement in self.measurements)
-        if promised.unit != self.unit.describe() or promised.measurements[-len(names) :] != names:
+        learning = () if self.domain.learned is None else ("learned domain",)
+        names = (*learning, *(measurement.plan.what for measurement in self.measurements))
+        if promised.unit != self.unit.describe() or promised.measurements != names:
             raise ValueError("the statement is about another unit or other measurements")
         for measurement in self.measurements:
-            blocks = zip(measurement.plan.features, measurement.scales, strict=True)
-            needed = math.hypot(*(block.sensitivity(self.unit) / scale for block, scale in blocks))
-            if needed > measurement.mu * (1 + 1e-9):
-                raise ValueError(f"the noise of {measurement.plan.what!r} is less than its mu needs")
+            plan, what = measurement.plan, measurement.plan.what
+            if not math.isclose(math.fsum(plan.shares), 1.0, abs_tol=1e-9) or min(plan.shares) <= 0:
+                raise ValueError(f"the shares of {what!r} are not positive, or do not sum to 1")
+            for block, share, scale in zip(plan.features, plan.shares, measurement.scales, strict=True):
+                needed = block.sensitivity(self.unit) / (measurement.mu * math.sqrt(share))
+                # Not more either: then the features, or their weights, are not those that were measured.
+                if type(scale) is not int or not needed * (1 - 1e-9) <= scale <= needed * (1 + 1e-9) + 1:
+                    raise ValueError(f"the noise of {what!r} is not what its mu needs")
         learned = [] if self.domain.learned is None else [self.domain.learned.mu]
         spent = compose([*learned, *(measurement.mu for measurement in self.measurements)])
         delta = delta_from_mu(promised.mu, promised.epsilon) + promised.delta_slack
@@ -266,12 +280,12 @@ class PrivateEmbedding:
 
 
 def project_to_simplex(values: NDArray[np.float64], total: float) -> NDArray[np.float64]:
-    """The point nearest to `values` among those that are nowhere negative and sum to `total`."""
-    if total <= 0.0:
-        return np.zeros_like(values)
+    """The point nearest to `values` among those that are nowhere negative and sum to `total`, which may be 0."""
     descending = np.sort(values)[::-1]
     excess = (np.cumsum(descending) - total) / np.arange(1, len(values) + 1)
-    shift = excess[np.flatnonzero(descending > excess)[-1]]
+    # The largest one stays positive, unless `total` is 0 or lost in its rounding.
+    positive = max(1, int(np.count_nonzero(descending > excess)))
+    shift = excess[positive - 1]
     return np.maximum(values - shift, 0.0)
 
 

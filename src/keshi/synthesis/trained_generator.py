@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -146,6 +147,8 @@ class Generator:
             weights = np.array(settings["class_weights"], dtype=np.float64)
             if weights.shape != (domain.n_classes,):
                 raise ValueError("class weights do not match the classes of the domain")
+            if not ((weights >= 0).all() and math.isclose(weights.sum(), 1.0, abs_tol=1e-6)):
+                raise ValueError("class weights are no shares")
             return cls(
                 network,
                 domain,
