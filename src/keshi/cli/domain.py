@@ -73,7 +73,9 @@ def domain(
         _say(learned)
     # a ledger holds one relation: a spend under another one would be refused
     more = f" --ledger {ledger} --relation {relation or 'add-or-remove'}" if ledger is not None else ""
-    note(f"Next: keshi synthesize {table} --domain {output or f'{table.stem}.toml'}{more} --epsilon 1 -o run/")
+    note(
+        f"Next: keshi synthesize {table} --domain {output or f'{table.stem}.toml'}{more} --epsilon 1 -o run/"
+    )
 
 
 def _learn(
