@@ -59,6 +59,20 @@ def test_a_record_without_a_subject_is_refused(nobody):
         weigh([["a", nobody]])
 
 
+def test_a_number_is_one_subject_in_every_dtype():
+    """A batch of whole numbers and one of floats: as two subjects, one person would weigh two units."""
+    ids = [np.array([7, -1]), np.array([7.0, -1.0]), np.array([7], dtype=np.float32), [0.0, -0.0]]
+    weights, subjects = weigh(ids)
+    assert subjects == 3
+    assert weights.tolist() == [UNIT // 3, UNIT // 2, UNIT // 3, UNIT // 2, UNIT // 3, UNIT // 2, UNIT // 2]
+
+
+@pytest.mark.parametrize("several", [np.array([1, 2]), ["a", "b"], ("a",), {}])
+def test_an_identifier_of_several_values_is_refused(several):
+    with pytest.raises(RecordsError, match="must be one value"):
+        weigh([[1, several]])
+
+
 def test_nothing_is_left_on_the_disk(tmp_path, monkeypatch):
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     with bound_contributions([["a", "b"]], unit_weight=UNIT):

@@ -18,6 +18,7 @@ from keshi.synthesis.features import AMPLITUDE, WEIGHT
 DOMAIN = """format = "keshi-domain-1"
 label = "ill"
 outside = "clip"
+ignore = ["person"]
 [columns.age]
 type = "numerical"
 lower = 0
@@ -138,6 +139,18 @@ def test_an_extreme_record_more_changes_no_byte(pinned, tmp_path, capsys):
     more = pd.concat([people(), pd.DataFrame(EXTREMES[:1])], ignore_index=True)
     first = synthesize(tmp_path / "a", people(), "add-or-remove", capsys, "--no-report")
     second = synthesize(tmp_path / "b", more, "add-or-remove", capsys, "--no-report")
+    assert_same(first, second)
+
+
+@pytest.mark.parametrize("preset", ["keshi", "paper"])
+def test_a_subject_more_or_a_record_in_another_place_changes_no_byte(preset, pinned, tmp_path, capsys):
+    """Every preset for tables, whichever is the default, and weights by subject."""
+    table = people().assign(person=[f"p{row % 20}" for row in range(RECORDS)])
+    more = pd.concat([table, pd.DataFrame([EXTREMES[0] | {"person": "nobody else"}] * 3)], ignore_index=True)
+    options = ("--no-report", "--preset", preset, "--subject", "person", "--max-records", "2")
+    first = synthesize(tmp_path / "a", table, "add-or-remove", capsys, *options)
+    second = synthesize(tmp_path / "b", more, "add-or-remove", capsys, *options)
+    assert f'"preset": "{preset}"'.encode() in first[0]["embedding/manifest.json"]
     assert_same(first, second)
 
 

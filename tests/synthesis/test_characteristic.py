@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from keshi.privacy.unit import PrivacyUnit
 from keshi.records.encoded import EncodedBatch
 from keshi.synthesis.characteristic import CharacteristicFeatures, characteristic_function
-from keshi.synthesis.features import AMPLITUDE, WEIGHT, ClassCounts, SpreadStatistic
+from keshi.synthesis.features import AMPLITUDE, WEIGHT, ClassCounts, SpreadStatistic, squared_norms
 from keshi.synthesis.frequencies import draw_gaussian_frequencies
 
 WIDTH, K, CLASSES = 3, 7, 2
@@ -162,3 +162,15 @@ def test_noise_in_many_coordinates_does_not_make_the_length_scale_smaller():
     assert (
         statistic.squared_length_scale(exact + randomness.normal(0, noise_std, width + 2), noise_std=0.0) < 15
     )
+
+
+def test_the_squared_norm_of_a_large_image_depends_on_that_image_alone():
+    """More squares than a float64 sums exactly: plain sums differ with the number of images in the batch."""
+    random = np.random.default_rng(0)
+    vectors = 1.0 - random.integers(0, 9, (32, 32_768)) / 2**20
+    norms = squared_norms(vectors)
+    assert norms.tolist() == [float(squared_norms(vectors[row : row + 1])[0]) for row in range(32)]
+    order = np.concatenate([random.permutation(2**13) + start for start in range(0, 2**15, 2**13)])
+    assert norms.tolist() == squared_norms(vectors[:, order]).tolist()
+    exact = [sum(int(entry) ** 2 for entry in vectors[row] * 2**20) / 2**40 for row in range(2)]
+    assert np.allclose(norms[:2], exact, rtol=0, atol=4 * 2.0**-21)

@@ -229,6 +229,34 @@ def test_the_number_of_coordinates_is_limited_by_a_public_rule():
     assert second.settings() == again.settings()
 
 
+def test_many_numbers_get_fewer_leaves_so_that_their_noise_takes_seconds():
+    assert first_look(Domain({"n": Numerical(0, 1)}), Resolution()).size == 4_096 + 256 + 16
+    many = Domain({f"n{i}": Numerical(0, 1) for i in range(1_000)})
+    assert 300_000 < first_look(many, Resolution()).size <= 400_000
+
+
+def test_more_cells_than_memory_has_room_for_are_refused_before_anything_is_spent():
+    wide = Domain({f"n{i}": Numerical(0, 1) for i in range(2_100)})
+    with pytest.raises(DomainError, match="Nothing was spent"):
+        KeshiPreset().plan(wide, (), seed=0)
+
+
+def test_many_classes_share_their_pairs_where_each_would_take_too_much_memory():
+    random = np.random.default_rng(0)
+    seen = []
+    for classes in (50, 600):
+        label = Categorical(tuple(range(classes)))
+        domain = Domain({"a": Categorical((1, 2)), "b": Categorical((1, 2)), "y": label}, label="y")
+        first = Plan((first_look(domain, Resolution()), ClassCounts(classes)), (0.9, 0.1), "columns")
+        counts = np.concatenate(
+            [random.integers(400, 600, 4) * classes, random.integers(900, 1_100, classes)]
+        )
+        measured = Measurement(first, counts * AMPLITUDE * WEIGHT, (AMPLITUDE * WEIGHT,) * 2, 1.0)
+        second = second_look(domain, measured, mu=2.0, resolution=Resolution())
+        seen.append(max(len(marginal) for marginal in second.marginals))
+    assert seen == [3, 2]
+
+
 def test_the_shortest_number_of_an_interval():
     assert shortest_number(0.0499999, 0.0500031) == 0.05
     assert shortest_number(-0.001, 0.002) == 0.0

@@ -108,6 +108,12 @@ def _spill(identifiers: Iterable[Iterable[Any]], folder: Path) -> int:
 
 
 def _digest(value: Any, key: bytes) -> bytes:
+    if isinstance(value, np.ndarray | list | tuple | dict):
+        raise RecordsError(
+            "a subject's identifier must be one value, a number or a text; got several together."
+        )
+    if isinstance(value, float | np.floating) and float(value).is_integer():
+        value = int(value)  # 7 and 7.0 are one subject, also where batches of a file differ in dtype
     text = "" if value is None else str(value)
     if text in ("", "nan", "<NA>", "NaT"):
         raise RecordsError(

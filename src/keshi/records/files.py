@@ -51,8 +51,8 @@ def table_batches(table: Any, *, rows: int = BATCH_ROWS) -> TableBatches:
         frame = nw.from_native(table, eager_only=True)
     except (TypeError, ValueError) as error:
         raise RecordsError(
-            f"expected a table (pandas, polars, pyarrow), got {type(table).__name__}; "
-            "read a file with keshi.records.files.read_batches."
+            f"expected a table (pandas, polars, pyarrow), the path of a file, or numpy arrays by the names of their "
+            f"columns, got {type(table).__name__}."
         ) from error
 
     def batches() -> Iterator[pd.DataFrame]:

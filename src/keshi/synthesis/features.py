@@ -27,6 +27,7 @@ AMPLITUDE = 2**14  # grid steps in a feature of size 1; a record's feature is ro
 # Weight of one unit of privacy. A record of a subject with m kept records weighs WEIGHT // m, so no subject weighs
 # more than WEIGHT. It also makes the grid of the noise that much finer than the grid of the features.
 WEIGHT = 2**20
+EXACT_SQUARES = 2**13  # squares of numbers on the 2^-20 grid in [-1, 1] whose sum a float64 holds
 
 
 class Features(ABC):
@@ -125,9 +126,7 @@ class SpreadStatistic(Features):
         total[0] = AMPLITUDE * int(weights.sum())
         scaled = np.rint(batch.vectors * (AMPLITUDE / self.radius))
         total[1:-1] = (weights @ scaled).astype(np.int64)
-        # Squares of multiples of 2^-20 are multiples of 2^-40: their sum is exact in float64, whatever the order.
-        squared = np.einsum("nd,nd->n", batch.vectors, batch.vectors)
-        total[-1] = int(weights @ np.rint(squared * (AMPLITUDE / self.radius**2)))
+        total[-1] = int(weights @ np.rint(squared_norms(batch.vectors) * (AMPLITUDE / self.radius**2)))
         return total
 
     def settings(self) -> dict[str, Any]:
@@ -146,3 +145,20 @@ class SpreadStatistic(Features):
         spread = 2.0 * (float(values[-1]) / count - squared_mean) * self.radius**2
         # Where noise swamps the statistic, fall back to the range that is possible for vectors of this norm.
         return float(np.clip(spread, 1e-2 * self.radius**2, 2.0 * self.radius**2))
+
+
+def squared_norms(vectors: NDArray[np.float64]) -> NDArray[np.float64]:
+    """(n,) |x|^2 of (n, width) vectors on the 2^-20 grid in [-1, 1]; the order of summation cannot change a bit.
+
+    Squares are multiples of 2^-40, so 2^13 of them sum exactly in a float64. Wider vectors, images, are summed in
+    stretches of so many entries, each rounded to a multiple of 2^-20: these sum exactly again.
+    """
+    stretches = [
+        np.einsum("nd,nd->n", part, part)
+        for part in (
+            vectors[:, start : start + EXACT_SQUARES] for start in range(0, vectors.shape[1], EXACT_SQUARES)
+        )
+    ]
+    if len(stretches) == 1:
+        return stretches[0]
+    return np.sum([np.rint(stretch * 2.0**20) for stretch in stretches], axis=0) / 2.0**20

@@ -40,6 +40,8 @@ NEIGHBOURS = 4  # leaves to each side that a leaf is compared with, and ...
 WIDEST_SHARE = 1 / 20  # of the range: where an interval of a pair may end though it holds little
 PEAK = 3.0  # ... how many times as much as their median it holds where it may be a single value
 MOST_COORDINATES = 400_000  # of one measurement: their noise takes 8 seconds
+FEWEST_LEAVES = 16
+MOST_PAIRS_OF_CELLS = 2**26  # that the mixture is fitted to, measured or not: some 2 GB
 
 
 @dataclass(frozen=True)
@@ -94,13 +96,23 @@ class Resolution:
 
 
 def first_look(domain: Domain, resolution: Resolution) -> MarginalFeatures:
-    """Every column by itself, numbers in a tree of intervals; all with the same noise."""
+    """Every column by itself, with one noise; numbers in a tree of intervals, of fewer leaves where they are many."""
+    numbers = sum(slot.kind == "numerical" for slot in domain.slots)
+    affordable = MOST_COORDINATES * 7 // 8 // max(1, numbers)  # the coarser levels take a fifteenth more
+    leaves = min(resolution.leaves, max(FEWEST_LEAVES, affordable))
     partitions: list[Partition] = []
-    for partition in column_partitions(domain, most_cells=resolution.leaves).values():
+    for partition in column_partitions(domain, most_cells=leaves).values():
         levels = [partition.joined] if partition.categories else tree_levels(partition.intervals)
         partitions += [partition.joining(level) for level in levels]
     marginals = tuple((index,) for index in range(len(partitions)))
     return MarginalFeatures(tuple(partitions), marginals, (AMPLITUDE,) * len(marginals), domain.n_classes)
+
+
+def fewest_cells(domain: Domain, resolution: Resolution) -> int:
+    """Cells of all columns together in the second look, where every number has as few as it can and nothing is rare."""
+    numbers = sum(slot.kind == "numerical" for slot in domain.slots)
+    categories = sum(slot.stop - slot.start for slot in domain.slots if slot.kind == "categorical")
+    return domain.n_classes + categories + resolution.least_pair_bins * numbers
 
 
 def second_look(domain: Domain, first: Measurement, *, mu: float, resolution: Resolution) -> MarginalFeatures:
@@ -117,7 +129,12 @@ def second_look(domain: Domain, first: Measurement, *, mu: float, resolution: Re
     seen = column_counts(first, total)
     pair_noise = _noise_of_unit_norm(first) / mu * math.sqrt(len(seen) * (len(seen) + 1) / 2)
     bins = resolution.pair_bins * math.sqrt(total / pair_noise)
-    bins = float(np.clip(bins, resolution.least_pair_bins, resolution.most_pair_bins))
+    numbers = sum(slot.kind == "numerical" for slot in domain.slots)
+    room = math.isqrt(MOST_PAIRS_OF_CELLS) - fewest_cells(domain, resolution)
+    affordable = resolution.least_pair_bins + room / max(
+        1, 2 * numbers
+    )  # up to twice as many intervals as aimed at
+    bins = float(np.clip(bins, resolution.least_pair_bins, min(resolution.most_pair_bins, affordable)))
     names = dict.fromkeys(slot.column for slot in domain.slots)
     fine: list[Partition] = []
     coarse: list[Partition] = []
@@ -161,7 +178,9 @@ class _Chosen:
         cells = [self._cells(pair) for pair in pairs]
         room = MOST_COORDINATES - sum(self._cells(marginal) for marginal in self.marginals)
         group_count = int(groups.max()) + 1
-        if group_count > 1 and group_count * sum(cells) <= room:
+        size = self.domain.n_classes + sum(partition.cells for partition in coarse)
+        fitted = group_count * size**2
+        if group_count > 1 and group_count * sum(cells) <= room and fitted <= MOST_PAIRS_OF_CELLS:
             group = self._placed(class_partition(self.domain).joining(groups))
             for pair in pairs:
                 self._add((group, *pair), 1.0)

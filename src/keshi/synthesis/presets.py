@@ -14,7 +14,13 @@ from keshi.synthesis.characteristic import CharacteristicFeatures
 from keshi.synthesis.features import ClassCounts, SpreadStatistic
 from keshi.synthesis.frequencies import draw_gaussian_frequencies
 from keshi.synthesis.generators import RecordGenerator
-from keshi.synthesis.marginal_plan import Resolution, first_look, second_look
+from keshi.synthesis.marginal_plan import (
+    MOST_PAIRS_OF_CELLS,
+    Resolution,
+    fewest_cells,
+    first_look,
+    second_look,
+)
 from keshi.synthesis.mixture import ProductMixture
 from keshi.synthesis.mixture_fit import MixtureSchedule, fit_mixture
 from keshi.synthesis.private_embedding import Measurement, Plan, PrivateEmbedding
@@ -127,6 +133,13 @@ class KeshiPreset:
             raise DomainError(
                 f"{domain.source}: preset keshi is for tables, and {list(domain.array_columns)} are images or windows; "
                 "use preset paper, or put them under ignore. Nothing was spent."
+            )
+        cells = fewest_cells(domain, self.resolution)
+        if cells**2 > MOST_PAIRS_OF_CELLS:
+            raise DomainError(
+                f"{domain.source}: preset keshi would fit all pairs of {cells:,} cells, and at most "
+                f"{math.isqrt(MOST_PAIRS_OF_CELLS):,} cells fit into memory; use preset paper, or put columns under "
+                "ignore. Nothing was spent."
             )
         if not earlier:
             return Plan(
