@@ -21,8 +21,9 @@ from keshi.records.domain import Domain
 from keshi.records.tables import TableEncoder
 from keshi.synthesis import embedding as embedding_module
 from keshi.synthesis import features, synthesizer
+from keshi.synthesis.marginals import MarginalFeatures
 from keshi.synthesis.mechanism_audit import audit_mechanism
-from keshi.synthesis.presets import PaperPreset
+from keshi.synthesis.presets import KeshiPreset, PaperPreset
 
 DOMAIN = Domain(
     {
@@ -43,10 +44,10 @@ REAL_SPILL = contribution._spill
 REAL_SUBJECTS = TableEncoder.subjects
 
 
-def run_audit(relation="add-or-remove", *, subject=None, max_records=None, **options):
+def run_audit(relation="add-or-remove", *, preset=None, subject=None, max_records=None, **options):
     settings = {"epsilon": 1.0, "delta": 1e-5, "trials": 300, "bound": lower_bounds} | options
     unit = PrivacyUnit(relation, subject, max_records)
-    return audit_mechanism(DOMAIN, PaperPreset(frequencies=2), unit=unit, **settings)
+    return audit_mechanism(DOMAIN, preset or PaperPreset(frequencies=2), unit=unit, **settings)
 
 
 # --- the mutants: name -> (what is put in, relation) --------------------------------------------------------
@@ -427,3 +428,49 @@ def test_the_attack_alone_refutes_labels_without_noise(monkeypatch):
     audit = run_audit(trials=1_000)
     assert audit.bounds.verdict == "violated"
     assert min(audit.bounds.gaussian_epsilon, audit.bounds.epsilon_bound) > 1.0
+
+
+# --- mutants of the marginals, which the audit sees where it is given preset keshi -----------------------------
+
+REAL_MARGINALS = MarginalFeatures.sums
+
+
+def norm_of_the_heaviest_marginal_alone(patch):
+    patch.setattr(MarginalFeatures, "norm", property(lambda self: float(max(self.weights))))
+
+
+def norm_without_weights(patch):
+    patch.setattr(MarginalFeatures, "norm", property(lambda self: math.sqrt(len(self.weights))))
+
+
+def a_record_counts_in_the_next_cell_too(patch):
+    def sums(self, batch, weights):
+        counted = REAL_MARGINALS(self, batch, weights)
+        return counted + np.roll(counted, 1)
+
+    patch.setattr(MarginalFeatures, "sums", sums)
+
+
+def one_sided_sensitivity(patch):
+    patch.setattr(MarginalFeatures, "sensitivity", lambda self, unit: features.WEIGHT * self.norm)
+
+
+MARGINAL_MUTANTS = {
+    "norm of the heaviest marginal alone": (norm_of_the_heaviest_marginal_alone, "add-or-remove"),
+    "norm without weights": (norm_without_weights, "add-or-remove"),
+    "a record counts in the next cell too": (a_record_counts_in_the_next_cell_too, "add-or-remove"),
+    "add-or-remove sensitivity under replace-one (marginals)": (one_sided_sensitivity, "replace-one"),
+}
+
+
+@pytest.mark.parametrize("name", MARGINAL_MUTANTS)
+def test_the_audit_flags_every_mutant_of_marginals(name, monkeypatch):
+    mutate, relation = MARGINAL_MUTANTS[name]
+    mutate(monkeypatch)
+    assert run_audit(relation, preset=KeshiPreset(), trials=100).verdict == "violated"
+
+
+@pytest.mark.parametrize("relation", ["add-or-remove", "replace-one"])
+def test_the_audit_passes_marginals_as_they_are(relation):
+    audit = run_audit(relation, preset=KeshiPreset(), trials=100)
+    assert not audit.failed

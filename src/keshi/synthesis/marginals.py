@@ -24,7 +24,7 @@ from keshi.records.encoded import EncodedBatch
 from keshi.synthesis.features import AMPLITUDE, Features
 from keshi.synthesis.partitions import Partition
 
-CUT_CELLS = 64  # of the marginals that an audit's many trials keep: each cell costs noise in every trial
+CUT_CELLS = 16  # of the marginals that an audit's many trials keep: each cell costs noise in every trial
 
 
 @dataclass(frozen=True, eq=False)
