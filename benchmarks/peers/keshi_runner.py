@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import torch  # noqa: F401  (start-up: PearlSynthesizer imports it while it fits)
 from dp_accounting import gaussian_mechanism  # noqa: F401
 from job import read_job
@@ -11,13 +9,12 @@ from opendp import prelude  # noqa: F401
 from scipy import special, stats  # noqa: F401
 
 from keshi.records.domain import Domain
-from keshi.synthesis.presets import PRESETS
+from keshi.synthesis.presets import PRESETS, with_steps
 from keshi.synthesis.synthesizer import PearlSynthesizer
 
 job = read_job()
 preset = PRESETS[job.algorithm]
-if "steps" in job.settings and hasattr(preset, "schedule"):
-    preset = replace(preset, schedule=replace(preset.schedule, steps=job.settings["steps"]))
+preset = with_steps(preset, job.settings.get("steps"))
 synthesizer = PearlSynthesizer(
     domain=Domain.read(job.domain),
     epsilon=job.epsilon,
