@@ -32,9 +32,7 @@ VARIANTS: dict[str, Preset] = {
     "dp-merf: the same without the critic": PRESETS["dp-merf"],
     "exact product, columns independent within a class": with_generator(KESHI, "classwise"),
     "+ pairs over all classes": replace(KESHI, resolution=replace(KESHI.resolution, rare_class=math.inf)),
-    "+ pairs within each class": replace(
-        KESHI, resolution=replace(KESHI.resolution, both_weight=0.0, noisy_both_weight=0.0)
-    ),
+    "+ pairs within each class": replace(KESHI, resolution=replace(KESHI.resolution, both_weight=0.0)),
     "keshi: both": KESHI,
     "keshi, a deep network makes the components": with_generator(KESHI, "network"),
     "keshi, fitted to the noise (twice the steps, no stop)": replace(

@@ -7,7 +7,7 @@ divided by what stands out from the noise, and cells too rare to be seen in a pa
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from itertools import combinations
 
 import numpy as np
@@ -57,14 +57,10 @@ class Resolution:
         least_pair_bins, most_pair_bins: ... and their limits.
         rare: A category is joined with other rare ones below so many noise standard deviations of the first look.
         rare_class: A class gets pairs of its own if it holds so many noise standard deviations of a count of a pair.
-        label_weight: Weight of a pair with the label against another pair of as many cells ...
-        noisy_label_weight: ... and where noise is large.
+        label_weight: Weight of a pair with the label against another pair of as many cells.
         fine_weight: Weight of the fine intervals of a column against a pair of as many cells.
         both_weight: Weight of a pair of columns over all classes against the same pair within each class; 0 leaves it
-            out where pairs are measured within the classes ...
-        noisy_both_weight: ... and where noise is large, which a sum over the classes has less of.
-        quiet, noisy: Records over noise of a count of a pair from which on the noise is small, and up to which large;
-            between them the weights change with the logarithm.
+            out where pairs are measured within the classes.
     """
 
     leaves: int = 4_096
@@ -77,22 +73,8 @@ class Resolution:
     rare: float = 3.0
     rare_class: float = 5.0
     label_weight: float = 4.0
-    noisy_label_weight: float = 2.0
     fine_weight: float = 2.0
     both_weight: float = 0.3
-    noisy_both_weight: float = 1.0
-    quiet: float = 800.0
-    noisy: float = 200.0
-
-    def at(self, signal: float) -> Resolution:
-        """The resolution with the weights for so many records over the noise of a count of a pair."""
-        place = math.log(max(signal, 1e-9) / self.noisy) / math.log(self.quiet / self.noisy)
-        share = min(1.0, max(0.0, place))
-        return replace(
-            self,
-            label_weight=share * self.label_weight + (1 - share) * self.noisy_label_weight,
-            both_weight=share * self.both_weight + (1 - share) * self.noisy_both_weight,
-        )
 
 
 def first_look(domain: Domain, resolution: Resolution) -> MarginalFeatures:
@@ -147,7 +129,7 @@ def second_look(domain: Domain, first: Measurement, *, mu: float, resolution: Re
         fine.append(_fine_partition(counts, domain.columns[name], target, resolution))
         coarse.append(_pair_partition(fine[-1], counts, domain.columns[name], max(total / bins, rare), rare))
     groups = joined_rare(project_to_simplex(by_class, total), resolution.rare_class * pair_noise)
-    return _Chosen(domain, resolution.at(total / pair_noise)).all_pairs(coarse, groups, fine)
+    return _Chosen(domain, resolution).all_pairs(coarse, groups, fine)
 
 
 @dataclass
