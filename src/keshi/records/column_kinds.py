@@ -59,6 +59,8 @@ class Numerical:
         dtype: pandas dtype of the column that comes back; None chooses int64, Int64 or float64.
         bins: Public cut points between the bounds, ascending, for counts of this column; a bin includes its lower
             edge. Empty where whoever counts may choose.
+        scale: "linear", or "log" where orders of magnitude matter (balances, bytes); None chooses: log
+            where the bounds are 65,536 or more apart.
     """
 
     lower: float
@@ -67,6 +69,7 @@ class Numerical:
     missing: bool = False
     dtype: str | None = None
     bins: tuple[float, ...] = ()
+    scale: str | None = None
 
     def __post_init__(self) -> None:
         _plain_bins(self)

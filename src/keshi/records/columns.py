@@ -6,7 +6,6 @@ libraries guess a column's type from all its values, and such a guess would let 
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 from decimal import Decimal
@@ -25,7 +24,7 @@ from keshi.records.column_kinds import (
     read_moment,
 )
 from keshi.records.domain import table_name
-from keshi.records.encoded import FEATURE_BITS
+from keshi.records.number_scales import numbers_at, spacing
 
 OTHER = "OTHER"
 MOST_PLACES = 15  # decimal places, before or after the point: a float64 has no more
@@ -165,11 +164,12 @@ def decode_numbers(column: Numerical, share: NDArray[np.float64], missing: NDArr
     Other than whole numbers keep the decimal places that the grid of encoded vectors can tell apart: 0.05, and not
     0.05000000000000002.
     """
-    numbers = column.lower + share * (column.upper - column.lower)
+    numbers = numbers_at(column, share)
     if not column.integer:
-        places = math.ceil(-math.log10((column.upper - column.lower) / 2 ** (FEATURE_BITS + 1)))
-        if abs(places) <= MOST_PLACES:
-            numbers = np.clip(np.round(numbers, places), column.lower, column.upper)
+        places = np.ceil(-np.log10(spacing(column, numbers))).astype(np.int64)
+        for digits in np.unique(places[np.abs(places) <= MOST_PLACES]).tolist():
+            rounded = np.round(numbers, digits)
+            numbers = np.where(places == digits, np.clip(rounded, column.lower, column.upper), numbers)
         series: Any = pd.Series(np.where(missing, np.nan, numbers))
         return series.astype(column.dtype or "float64")  # type: ignore[no-any-return]
     numbers = np.clip(np.rint(numbers), np.ceil(column.lower), np.floor(column.upper))

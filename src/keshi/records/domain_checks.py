@@ -39,6 +39,8 @@ def column_problems(name: str, column: Column) -> list[str]:
         problems.append(f"column {name!r}: dtype must be the name of a pandas dtype, got {column.dtype!r}.")
     if isinstance(column, Categorical):
         return problems + _category_problems(name, column)
+    if getattr(column, "scale", None) not in (None, "linear", "log"):
+        problems.append(f'column {name!r}: scale must be "linear" or "log", got {column.scale!r}.')  # type: ignore[union-attr]
     found = _moment_problems(name, column) if isinstance(column, Timestamp) else _bound_problems(name, column)
     if not problems and not found:
         lower, upper = (

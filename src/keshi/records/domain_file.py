@@ -225,6 +225,9 @@ def parse_learned(table: Any) -> tuple[Learned | None, list[str]]:
 _NUMBER_BINS = (
     "# bins = [?, ?]                 # cut points where a law or a code book has classes; may be left out"
 )
+_NUMBER_SCALE = (
+    '# scale = "log"                # or "linear"; left out, log where the bounds are 65,536 or more apart'
+)
 _MOMENT_BINS = (
     '# bins = ["2010-01-01T00:00:00", "2020-01-01T00:00:00"]   # public cut points; may be left out'
 )
@@ -242,6 +245,7 @@ _DRAFTS = {
         "# lower = ?                     # the smallest value that is possible, from public knowledge",
         "# upper = ?",
         _NUMBER_BINS,
+        _NUMBER_SCALE,
         "integer = true",
     ),
     "number": (
@@ -249,6 +253,7 @@ _DRAFTS = {
         "# lower = ?                     # the smallest value that is possible, from public knowledge",
         "# upper = ?",
         _NUMBER_BINS,
+        _NUMBER_SCALE,
     ),
     "timestamp": (
         'type = "timestamp"',

@@ -29,6 +29,7 @@ from keshi.records.columns import (
 )
 from keshi.records.domain import Domain, listing, table_name
 from keshi.records.encoded import FEATURE_BITS, EncodedBatch
+from keshi.records.number_scales import shares
 
 
 class TableEncoder:
@@ -186,7 +187,11 @@ class TableEncoder:
             lower, upper = float(column.lower), float(column.upper)
         if self.domain.outside == "refuse":
             problems += _outside_problems(name, column, series, numbers, missing)
-        scaled = (np.clip(np.where(missing, lower, numbers), lower, upper) - lower) / (upper - lower) * 2 - 1
+        inside = np.clip(np.where(missing, lower, numbers), lower, upper)
+        share = (
+            (inside - lower) / (upper - lower) if isinstance(column, Timestamp) else shares(column, inside)
+        )
+        scaled = share * 2 - 1
         on_grid = np.rint(scaled * 2**FEATURE_BITS) / 2**FEATURE_BITS
         return missing.astype(np.int64), np.where(missing, 0.0, on_grid), problems
 

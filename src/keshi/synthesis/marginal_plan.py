@@ -13,7 +13,7 @@ from itertools import combinations
 import numpy as np
 from numpy.typing import NDArray
 
-from keshi.records.column_kinds import Column
+from keshi.records.column_kinds import Column, Numerical
 from keshi.records.domain import Domain
 from keshi.synthesis.column_counts import (
     ColumnCounts,
@@ -212,10 +212,9 @@ def _fine_partition(counts: ColumnCounts, column: Column, target: float, resolut
     groups = joined_neighbours(held, target, widths=np.diff(edges), widest=widest, least=enough)
     cuts = set(edges[np.flatnonzero(np.diff(groups)) + 1].tolist())
     cuts.update(declared_cuts(column))
-    values = whole_values(column)
     for leaf in np.flatnonzero((held >= 2 * target) | (stands_out(held) & (held >= enough))):
         low, high = known.edges[leaf], known.edges[leaf + 1]
-        cuts |= {low, high, *_zoomed(low, high, values, resolution.zoom)}
+        cuts |= {low, high, *_zoomed(low, high, column, resolution.zoom)}
     inner = sorted(cuts - {known.edges[0], known.edges[-1]})
     fine = len(inner) + 1 + known.missing
     return Partition(
@@ -230,13 +229,14 @@ def stands_out(held: NDArray[np.float64]) -> NDArray[np.bool_]:
     return held > PEAK * (np.median(around, axis=1) + 1e-9)
 
 
-def _zoomed(low: int, high: int, values: int | None, parts: int) -> tuple[int, ...]:
+def _zoomed(low: int, high: int, column: Column, parts: int) -> tuple[int, ...]:
     """Cuts that divide an interval into so many parts, or into its whole numbers."""
-    if values is None:
+    if whole_values(column) is None:
         return tuple(np.unique(np.rint(np.linspace(low, high, parts + 1)).astype(np.int64)).tolist())
-    inside = whole_between(low, high, values)
-    each = -(-len(inside) // parts)
-    return cuts_before(inside[each::each], values)
+    assert isinstance(column, Numerical)
+    inside = whole_between(low, high, column)
+    each = max(1, -(-len(inside) // parts))
+    return cuts_before(inside[each::each], column)
 
 
 def _pair_partition(

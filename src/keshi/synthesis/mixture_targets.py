@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from keshi.records.column_kinds import Column, Numerical
+from keshi.records.number_scales import numbers_at, shares
 from keshi.synthesis.column_counts import ColumnCounts, column_counts
 from keshi.synthesis.features import ClassCounts
 from keshi.synthesis.marginals import MarginalFeatures
@@ -228,12 +229,11 @@ def popular_values(
     held = np.bincount(leaf, weights=counts[: fine.intervals], minlength=leaves.intervals)
     parts = np.bincount(leaf, minlength=leaves.intervals)
     popular = (parts[leaf] > 1) & (counts[: fine.intervals] > POPULAR * held[leaf])
-    lower, upper = float(column.lower), float(column.upper)
     for cell in np.flatnonzero(popular):
-        low, high = ((edge / GRID + 1) / 2 * (upper - lower) + lower for edge in edges[cell : cell + 2])
+        low, high = numbers_at(column, (edges[cell : cell + 2] / GRID + 1) / 2)
         if column.integer:
             low, high = np.ceil(low), np.ceil(high) - 1  # the upper edge belongs to the next interval
-        single[cell] = (shortest_number(low, high) - lower) / (upper - lower) * 2 - 1
+        single[cell] = shares(column, np.array(shortest_number(low, high))) * 2 - 1
     return np.clip(single, -1.0, 1.0)
 
 

@@ -6,6 +6,7 @@ finely first and then joins fine cells into coarser ones, so that one column can
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -17,6 +18,7 @@ from numpy.typing import NDArray
 from keshi.records.column_kinds import Column, Numerical, Timestamp
 from keshi.records.domain import Domain
 from keshi.records.encoded import FEATURE_BITS, EncodedBatch
+from keshi.records.number_scales import is_logarithmic, numbers_at, shares
 
 GRID = 2**FEATURE_BITS  # encoded numbers are multiples of 1 / GRID, from -1 to 1
 CLASS = -1  # where the class stands: beside the vector
@@ -135,26 +137,33 @@ def equal_width_edges(column: Column, most_cells: int) -> tuple[int, ...]:
     values = whole_values(column)
     if values is None:
         return tuple(np.rint(np.linspace(-GRID, GRID, most_cells + 1)).astype(np.int64).tolist())
-    each = -(-values // most_cells)  # values in an interval, rounded up
-    return (-GRID, *cuts_before(np.arange(each, values, each), values), GRID)
+    assert isinstance(column, Numerical)
+    if is_logarithmic(column):
+        cuts = np.ceil(numbers_at(column, np.arange(1, most_cells) / most_cells))
+        return (-GRID, *cuts_before(cuts[cuts > values[0]], column), GRID)
+    each = -(-len(values) // most_cells)  # values in an interval, rounded up
+    return (-GRID, *cuts_before(values[each::each], column), GRID)
 
 
-def cuts_before(first: NDArray[np.int64], values: int) -> tuple[int, ...]:
-    """Where to cut so that the whole number `first` (0 is the lower bound, of `values` in all) begins an interval."""
-    return tuple(np.rint(((first - 0.5) / (values - 1) * 2 - 1) * GRID).astype(np.int64).tolist())
+def cuts_before(first: Sequence[int] | NDArray[Any], column: Numerical) -> tuple[int, ...]:
+    """Where to cut so that each of the whole numbers begins an interval."""
+    places = shares(column, np.asarray(first, dtype=np.float64) - 0.5)
+    return tuple(np.unique(np.rint((places * 2 - 1) * GRID)).astype(np.int64).tolist())
 
 
-def whole_between(low: int, high: int, values: int) -> NDArray[np.int64]:
-    """The whole numbers (0 is the lower bound) in an interval: it includes its lower edge, the last one both."""
-    first, end = (int(np.ceil((edge / GRID + 1) / 2 * (values - 1))) for edge in (low, high))
-    return np.arange(first, values if high == GRID else end)
+def whole_between(low: int, high: int, column: Numerical) -> range:
+    """The whole numbers in an interval: it includes its lower edge, the last one both."""
+    values = range(math.ceil(column.lower), math.floor(column.upper) + 1)
+    first, end = np.ceil(numbers_at(column, (np.array([low, high]) / GRID + 1) / 2)).astype(int).tolist()
+    return range(max(first, values.start), values.stop if high == GRID else end)
 
 
-def whole_values(column: Column) -> int | None:
-    """How many whole numbers a column can hold; None where it holds others, or more than the grid tells apart."""
+def whole_values(column: Column) -> range | None:
+    """The whole numbers that a column can hold; None where it holds others, or more than the grid tells apart."""
     if isinstance(column, Numerical) and column.integer:
-        values = int(column.upper) - int(column.lower) + 1
-        return values if values <= GRID else None
+        values = range(math.ceil(column.lower), math.floor(column.upper) + 1)
+        few = values.stop - values.start <= GRID  # len() ends at 2^63
+        return values if few or is_logarithmic(column) else None
     return None
 
 
@@ -162,15 +171,14 @@ def declared_cuts(column: Column) -> tuple[int, ...]:
     """The bins that a domain declares for a column, in grid steps."""
     if isinstance(column, Timestamp):
         (lower, upper), bins = column.bounds_seconds, column.bins_seconds
+        places = (np.array(bins, dtype=np.float64) - lower) / (upper - lower)
     elif isinstance(column, Numerical):
-        lower, upper, bins = float(column.lower), float(column.upper), column.bins
+        values, cuts = whole_values(column), np.array(column.bins, dtype=np.float64)
+        if values is not None:
+            first = np.ceil(cuts)
+            return cuts_before(first[(first > values[0]) & (first <= values[-1])], column)
+        places = shares(column, cuts)
     else:
         return ()
-    values = whole_values(column)
-    if values is not None:
-        first = np.unique(np.ceil(np.array(bins, dtype=np.float64) - lower)).astype(np.int64)
-        return cuts_before(first[(first > 0) & (first < values)], values)
-    steps = np.rint(((np.array(bins, dtype=np.float64) - lower) / (upper - lower) * 2 - 1) * GRID).astype(
-        np.int64
-    )
+    steps = np.rint((places * 2 - 1) * GRID).astype(np.int64)
     return tuple(np.unique(steps[np.abs(steps) < GRID]).tolist())
