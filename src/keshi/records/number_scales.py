@@ -1,7 +1,7 @@
 """Where a number stands between its bounds: evenly, or by its order of magnitude. Public, and value by value.
 
-A balance of 10 and one of 1,000 are one point of an even scale up to a billion. On the logarithmic one each doubling takes
-the same room. It is the logarithm to base 2 with straight lines between the powers of two: sums and products
+A balance of 10 and one of 1,000 are one point of an even scale up to a billion. On the logarithmic one each doubling
+takes the same room. It is the logarithm to base 2 with straight lines between the powers of two: sums and products
 alone, so that a value's place depends neither on the machine nor on the values beside it, and whole numbers come back.
 """
 
