@@ -10,6 +10,8 @@ import numpy as np
 from keshi.auditing.controlled_rate import ControlledRate, controlled_rate
 from keshi.auditing.mixed_distance import MixedRows, nearest
 
+EXACT = "an equal synthetic record exists"
+NEARLY = "a nearly equal synthetic record exists"
 NEAR = 0.02  # of a column, in the mean over the columns: equal categories, and numbers of about the same rank
 
 
@@ -54,12 +56,12 @@ def copies(
         train_sample, control_sample: Rows for the near copies, whose search takes long.
     """
     ours, real, held = (_keys(rows) for rows in (synthetic, train, control))
-    exact = controlled_rate("an equal synthetic record exists", np.isin(real, ours), np.isin(held, ours))
+    exact = controlled_rate(EXACT, np.isin(real, ours), np.isin(held, ours))
     limit = NEAR * len(train.names)
     close = [
         nearest(rows, synthetic)[1] <= limit for rows in (train_sample or train, control_sample or control)
     ]
-    near = controlled_rate("a nearly equal synthetic record exists", close[0], close[1])
+    near = controlled_rate(NEARLY, close[0], close[1])
     share = float(np.isin(ours, real).mean()) if len(ours) else float("nan")
     return Copies(exact, near, share)
 

@@ -8,22 +8,36 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
-from keshi.auditing.controlled_rate import ControlledRate
-from keshi.auditing.release_attacks import FALSE_ALARM, ReleaseAttacks
-from keshi.auditing.release_audit import ReleaseAudit
+from keshi.auditing.release_attacks import Risk
 
 GATES = {
-    "risk": "largest risk of attribute inference, linkability and copies",
+    "risk": "largest risk of attribute inference, linkability and copies; of features, that of identification",
     "attribute": "risk of attribute inference: all secrets together, or one that leaks beyond chance",
     "linkability": "risk of linkability",
     "copies": "risk of exact and near copies",
     "membership": "largest AUC - 0.5 of the membership attacks",
+    "identification": "(share named by the worst attacker - floor) / (1 - floor)",
     "auc_gap": "mean ROC-AUC of real rows less that of the release, on held-out rows",
+    "accuracy_gap": "mean accuracy of real records less that of the release, on held-out records",
     "two_way": "mean total variation distance of a pair of columns",
     "small_groups": "share of the small groups that are erased",
 }
+FIGURES = ("auc_gap", "accuracy_gap", "two_way", "small_groups")  # all others are risks, with an interval
+GATES_OF = {
+    "table": ("risk", "attribute", "linkability", "copies", "membership", "auc_gap", "two_way", "small_groups"),
+    "arrays": ("risk", "copies", "membership", "accuracy_gap", "small_groups"),
+    "features": ("risk", "identification"),
+}
+KINDS = {"table": "a table", "arrays": "images or windows", "features": "features"}
+
+
+class Gated(Protocol):
+    """An audit that gates can be held against."""
+
+    def risks(self, gate: str) -> list[Risk]: ...
+    def figure(self, gate: str) -> tuple[float | None, str]: ...
 
 
 @dataclass(frozen=True)
@@ -41,8 +55,12 @@ class GateResult:
         return asdict(self)
 
 
-def read_gates(texts: Sequence[str]) -> dict[str, float]:
+def read_gates(texts: Sequence[str], *, kind: str = "table") -> dict[str, float]:
     """Limits from texts such as "risk=0.05".
+
+    Args:
+        texts: What --fail-above was given.
+        kind: What is audited: "table", "arrays" or "features".
 
     Raises:
         ValueError: A name that is no gate, a limit that is no number from 0 to 1, or a gate named twice.
@@ -54,16 +72,16 @@ def read_gates(texts: Sequence[str]) -> dict[str, float]:
             limit = float(number)
         except ValueError:
             limit = math.nan
-        if name not in GATES or not 0 <= limit <= 1 or name in limits:
+        if name not in GATES_OF[kind] or not 0 <= limit <= 1 or name in limits:
             raise ValueError(
                 f"--fail-above takes NAME=LIMIT once a name, the limit from 0 to 1, got {text!r}. "
-                f"The names are {', '.join(GATES)}."
+                f"The names are, for {KINDS[kind]}, {', '.join(GATES_OF[kind])}."
             )
         limits[name] = limit
     return limits
 
 
-def check_gates(audit: ReleaseAudit, limits: dict[str, float]) -> tuple[GateResult, ...]:
+def check_gates(audit: Gated, limits: dict[str, float]) -> tuple[GateResult, ...]:
     """Hold the audit against the limits.
 
     A risk fails where its estimate is above the limit and its 95 % interval above 0. It is inconclusive where too few
@@ -73,42 +91,15 @@ def check_gates(audit: ReleaseAudit, limits: dict[str, float]) -> tuple[GateResu
     return tuple(_check(audit, name, limit) for name, limit in limits.items())
 
 
-def _check(audit: ReleaseAudit, name: str, limit: float) -> GateResult:
-    if name in ("auc_gap", "two_way", "small_groups"):
-        value, reason = _utility_figure(audit, name)
+def _check(audit: Gated, name: str, limit: float) -> GateResult:
+    if name in FIGURES:
+        value, reason = audit.figure(name)
         if value is None or not math.isfinite(value):
             return GateResult(name, limit, None, None, "inconclusive", reason)
         if value > limit:
             return GateResult(name, limit, value, None, "failed", f"{value:.3g} is above {limit:g}")
         return GateResult(name, limit, value, None, "passed", "")
-    if audit.release.attacks is None:
-        return GateResult(
-            name, limit, None, None, "inconclusive", "no hold-out was given, so no attack has a control"
-        )
-    return _worst([_judge(name, limit, *one) for one in _risks(audit.release.attacks, name)], name, limit)
-
-
-Risk = tuple[str, float, tuple[float, float], str | None]
-
-
-def _risks(attacks: ReleaseAttacks, name: str) -> list[Risk]:
-    """(attack, estimate, 95 % interval, why it says nothing) of all that the gate looks at."""
-    if name == "membership":
-        found = []
-        for one in attacks.membership:
-            low, high = one.interval()
-            found.append((one.attack, one.gap, (low - 0.5, high - 0.5), one.reason))
-        return found
-    rates: list[ControlledRate] = []
-    if name in ("risk", "attribute") and attacks.attribute is not None:
-        secrets = attacks.attribute.secrets
-        alpha = 2 * FALSE_ALARM / len(secrets)  # of many secrets one stands out by chance
-        rates += [attacks.attribute.overall, *(one for one in secrets if one.is_leak(alpha))]
-    if name in ("risk", "linkability") and attacks.linkability is not None:
-        rates.append(attacks.linkability)
-    if name in ("risk", "copies"):
-        rates += [attacks.copies.exact, attacks.copies.near]
-    return [(one.what, one.risk, one.interval(), one.reason) for one in rates if not one.nothing_to_guess]
+    return _worst([_judge(name, limit, *one) for one in audit.risks(name)], name, limit)
 
 
 def _judge(
@@ -138,21 +129,7 @@ def _judge(
 
 def _worst(found: list[GateResult], name: str, limit: float) -> GateResult:
     if not found:
-        return GateResult(name, limit, None, None, "inconclusive", "nothing could be attacked")
+        reason = "no hold-out was given, so no attack has a control; or there is nothing to attack"
+        return GateResult(name, limit, None, None, "inconclusive", reason)
     order = {"failed": 0, "inconclusive": 1, "passed": 2}
     return min(found, key=lambda one: (order[one.verdict], -(one.value or 0.0)))
-
-
-def _utility_figure(audit: ReleaseAudit, name: str) -> tuple[float | None, str]:
-    if name == "two_way":
-        return audit.release.fidelity.equal_width.mean_two_way, "a table of one column has no pairs"
-    if name == "small_groups":
-        groups = audit.release.groups
-        return (
-            None if groups is None else groups.erased_share
-        ), "no small group has enough rows to be judged"
-    ours = audit.release.utility.mean_roc_auc if audit.release.utility else None
-    best = audit.ceiling.mean_roc_auc if audit.ceiling else None
-    if ours is None or best is None:
-        return None, "ROC-AUC needs a hold-out, --label, and two classes with enough rows in every table"
-    return best - ours, ""

@@ -7,6 +7,7 @@ population: a hold-out of another year tells years apart, which is no leak. Impo
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from statistics import NormalDist
 from typing import Any
@@ -103,14 +104,31 @@ def membership_attacks(
         (by distance, by density). Without a reference the second is inconclusive.
     """
     made = [nearest(rows, synthetic)[1] for rows in (members, nonmembers)]
-    by_distance = score_membership(DISTANCE, -made[0], -made[1], seed=seed)
-    if not len(reference):
+    real = [nearest(rows, reference)[1] for rows in (members, nonmembers)] if len(reference) else None
+    return judge_distances(made, real, seed=seed)
+
+
+def judge_distances(
+    to_synthetic: Sequence[np.ndarray], to_reference: Sequence[np.ndarray] | None, *, seed: int = 0
+) -> tuple[MembershipAttack, MembershipAttack]:
+    """Both attacks from the distances of (members, non-members) to their nearest synthetic and reference record.
+
+    Args:
+        to_synthetic: (n,) of members and (m,) of non-members, in shares of a column's (or a pixel's) range.
+        to_reference: The same to real records that are neither; None makes the second attack inconclusive.
+        seed: Of the bootstrap.
+    """
+    members, nonmembers = to_synthetic
+    by_distance = score_membership(DISTANCE, -members, -nonmembers, seed=seed)
+    if to_reference is None:
         reason = "inconclusive: no real rows are left over as a reference"
         return by_distance, MembershipAttack(
             DENSITY, math.nan, math.nan, (), len(members), len(nonmembers), reason
         )
-    real = [nearest(rows, reference)[1] for rows in (members, nonmembers)]
-    score = [np.log(far + NEARBY) - np.log(near + NEARBY) for far, near in zip(real, made, strict=True)]
+    score = [
+        np.log(far + NEARBY) - np.log(near + NEARBY)
+        for far, near in zip(to_reference, to_synthetic, strict=True)
+    ]
     return by_distance, score_membership(DENSITY, score[0], score[1], seed=seed)
 
 

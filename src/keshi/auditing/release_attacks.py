@@ -24,6 +24,8 @@ MOST_SYNTHETIC = 100_000  # synthetic records searched; of a larger release a ra
 FALSE_ALARM = 0.01  # probability that any of all attacks calls a harmless release a leak
 
 Verdict = Literal["leak", "no leak found", "inconclusive"]
+Risk = tuple[str, float, tuple[float, float], str | None]
+"""Attack, estimate, 95 % interval, and why it says nothing (None where it counts)."""
 
 
 @dataclass(frozen=True)
@@ -70,6 +72,34 @@ class ReleaseAttacks:
         found: list[MembershipAttack | ControlledRate] = [*self.membership, *self.rates]
         all_count = all(one.is_conclusive for one in found)
         return "no leak found" if all_count else "inconclusive"
+
+    def risks(self, gate: str) -> list[Risk]:
+        """What a gate looks at: "membership", or the rates of "risk", "attribute", "linkability" and "copies"."""
+        if gate == "membership":
+            limits = [(one, one.interval()) for one in self.membership]
+            return [(one.attack, one.gap, (low - 0.5, high - 0.5), one.reason) for one, (low, high) in limits]
+        rates: list[ControlledRate] = []
+        if gate in ("risk", "attribute") and self.attribute is not None:
+            secrets = self.attribute.secrets
+            alpha = 2 * FALSE_ALARM / len(secrets)  # of many secrets one stands out by chance
+            rates += [self.attribute.overall, *(one for one in secrets if one.is_leak(alpha))]
+        if gate in ("risk", "linkability") and self.linkability is not None:
+            rates.append(self.linkability)
+        if gate in ("risk", "copies"):
+            rates += [self.copies.exact, self.copies.near]
+        return [(one.what, one.risk, one.interval(), one.reason) for one in rates if not one.nothing_to_guess]
+
+    def main_figures(self) -> dict[str, float | None]:
+        """Figure -> value, None where it is inconclusive: what a reader compares between releases."""
+        rates = {
+            "attribute inference, risk": self.attribute.overall if self.attribute else None,
+            "linkability, risk": self.linkability,
+            "exact copies, risk": self.copies.exact,
+            "near copies, risk": self.copies.near,
+        }
+        found = {name: one.risk if one.is_conclusive else None for name, one in rates.items() if one is not None}
+        areas = {f"membership, {one.attack}, AUC": one for one in self.membership}
+        return found | {name: one.auc if one.is_conclusive else None for name, one in areas.items()}
 
     def to_json(self) -> dict[str, Any]:
         return {

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import html
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -11,7 +9,10 @@ from typing import Any
 import pandas as pd
 
 from keshi.auditing.fidelity import Fidelity
-from keshi.auditing.release_attacks import TARGETS, ReleaseAttacks, attack_release
+from keshi.auditing.holdout_check import HoldoutCheck, check_holdout
+from keshi.auditing.mixed_distance import encode_rows
+from keshi.auditing.release_attacks import TARGETS, ReleaseAttacks, Risk, attack_release
+from keshi.auditing.side_by_side import known, notebook_table
 from keshi.auditing.small_groups import SmallGroups, group_errors, group_shares
 from keshi.auditing.table_audit import Progress, TableAudit, as_categories, audit_table
 from keshi.auditing.utility import CLASSIFIERS, Utility
@@ -58,6 +59,7 @@ class ReleaseAudit:
         train_rows, holdout_rows: Real rows.
         seed: That repeats every figure.
         notes: What could not be measured, and why.
+        check: Whether the hold-out is of the same population.
     """
 
     release: AuditedTable
@@ -70,6 +72,7 @@ class ReleaseAudit:
     holdout_rows: int
     seed: int
     notes: tuple[str, ...] = ()
+    check: HoldoutCheck | None = None
 
     @property
     def tables(self) -> tuple[AuditedTable, ...]:
@@ -104,30 +107,41 @@ class ReleaseAudit:
             "holdout_rows": self.holdout_rows,
             "seed": self.seed,
             "notes": list(self.notes),
+            "holdout_check": None if self.check is None else self.check.to_json(),
             "ceiling": None if self.ceiling is None else self.ceiling.to_json(),
             "tables": [one.to_json() for one in self.tables],
         }
 
+    @property
+    def leaks(self) -> tuple[str, ...]:
+        """Attacks that succeed beyond chance."""
+        return () if self.release.attacks is None else self.release.attacks.leaks
+
+    def risks(self, gate: str) -> list[Risk]:
+        """What a gate of this name looks at; nothing without a hold-out."""
+        return [] if self.release.attacks is None else self.release.attacks.risks(gate)
+
+    def figure(self, gate: str) -> tuple[float | None, str]:
+        """The figure of a gate that is no risk, or None and why there is none."""
+        if gate == "two_way":
+            return self.release.fidelity.equal_width.mean_two_way, "a table of one column has no pairs"
+        if gate == "small_groups":
+            groups = self.release.groups
+            return (None if groups is None else groups.erased_share), "no small group has enough rows to be judged"
+        ours = self.release.utility.mean_roc_auc if self.release.utility else None
+        best = self.ceiling.mean_roc_auc if self.ceiling else None
+        if ours is None or best is None:
+            return None, "ROC-AUC needs a hold-out, --label, and two classes with enough rows in every table"
+        return best - ours, ""
+
     def summary(self) -> list[tuple[str, list[float | None]]]:
         """(figure, its value for each of `tables`): what a reader compares first."""
-
         columns = [_main_figures(one) for one in self.tables]
         names = list(dict.fromkeys(name for one in columns for name in one))
-        return [(name, [_known(one.get(name)) for one in columns]) for name in names]
+        return [(name, [known(one.get(name)) for one in columns]) for name in names]
 
     def _repr_html_(self) -> str:
-        """For notebooks: the verdict, and every figure beside its yardsticks."""
-        heads = "".join(f"<th>{html.escape(one.name)}</th>" for one in self.tables)
-        lines = []
-        for name, values in self.summary():
-            cells = "".join(f"<td>{'–' if value is None else f'{value:.3g}'}</td>" for value in values)
-            lines.append(f"<tr><th style='text-align:left'>{html.escape(name)}</th>{cells}</tr>")
-        leaks = () if self.release.attacks is None else self.release.attacks.leaks
-        said = f": {html.escape(', '.join(leaks))}" if leaks else ""
-        return (
-            f"<p><strong>{html.escape(self.verdict)}</strong>{said}. Exact statistics of the data; do not publish.</p>"
-            f"<table><thead><tr><th></th>{heads}</tr></thead><tbody>{''.join(lines)}</tbody></table>"
-        )
+        return notebook_table(self)
 
 
 def _main_figures(one: AuditedTable) -> dict[str, float | None]:
@@ -139,24 +153,7 @@ def _main_figures(one: AuditedTable) -> dict[str, float | None]:
         "mean ROC-AUC, tested on real rows": one.utility.mean_roc_auc if one.utility else None,
         "small groups erased, share": one.groups.erased_share if one.groups else None,
     }
-    if one.attacks is None:
-        return found
-    attribute, copied = one.attacks.attribute, one.attacks.copies
-    rates = {
-        "attribute inference, risk": attribute.overall if attribute else None,
-        "linkability, risk": one.attacks.linkability,
-        "exact copies, risk": copied.exact,
-        "near copies, risk": copied.near,
-    }
-    for name, rate in rates.items():
-        found[name] = rate.risk if rate is not None and rate.is_conclusive else None
-    for attack in one.attacks.membership:
-        found[f"membership, {attack.attack}, AUC"] = attack.auc if attack.is_conclusive else None
-    return found
-
-
-def _known(value: float | None) -> float | None:
-    return None if value is None or not math.isfinite(value) else float(value)
+    return found | ({} if one.attacks is None else one.attacks.main_figures())
 
 
 def audit_release(
@@ -258,13 +255,16 @@ def audit_release(
         attacked(shuffled, holdout, "independent columns"),
         grouped(shuffled),
     )
-    best = None
+    best = check = None
     if holdout is None:
         notes.append(
             "No hold-out was given: no attack has a control, so nothing can be said about privacy, nor about learning."
         )
     else:
         assert found.holdout is not None
+        say("the hold-out")
+        both = [part.codes.T for part in encode_rows([train, holdout[list(train.columns)]], [])]
+        check = check_holdout(both[0], both[1], seed=seed)
         halves = None
         if len(holdout) >= FEWEST_HELD:
             mixed = holdout.sample(frac=1.0, random_state=seed)
@@ -295,4 +295,5 @@ def audit_release(
         0 if holdout is None else len(holdout),
         seed,
         tuple(notes),
+        check,
     )

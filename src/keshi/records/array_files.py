@@ -87,6 +87,29 @@ def array_types(path: Path) -> tuple[dict[str, str], dict[str, ArrayType]]:
         return types, arrays
 
 
+def whole_arrays(path: Path) -> dict[str, NDArray[Any]]:
+    """All arrays of such a file at once, records along the first axis: for an audit, which needs all of them.
+
+    Raises:
+        RecordsError: naming the file and the rule, where it is not what its name says.
+    """
+    if path.name.lower().endswith(".npz"):
+        with _members(path) as members:
+            found = {name: one.read(one.shape[0]) for name, one in members.items() if one.shape}
+            for name, one in members.items():
+                if one.stream.read(1):  # the checksum of an array is compared where it ends
+                    raise RecordsError(f"{path}: array {name!r} goes on after the records of its header.")
+        return found
+    array_types(path)  # one message for a folder that holds neither kind
+    pair = idx_pair(path)
+    parts = list(idx_batches(*pair, rows=10_000) if pair else picture_batches(path, None, rows=10_000))
+    columns = {name: [part[name] for part in parts] for name in parts[0].columns}
+    return {
+        name: np.concatenate([np.stack(list(one)) if name == IMAGE else one.to_numpy() for one in values])
+        for name, values in columns.items()
+    }
+
+
 def mapping_table(arrays: Mapping[str, Any]) -> pd.DataFrame:
     """A table of arrays in memory, one column for each name; records lie along the first axis.
 
