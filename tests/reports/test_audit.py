@@ -96,15 +96,15 @@ def test_a_private_report_in_markdown_is_kept_out_of_release(report, tmp_path):
 
 
 def test_the_checklist_has_nine_hazards_filled_in_from_the_statement_or_left_to_the_owner(audit):
-    filled = {line.hazard: line for line in disclosure_checklist(audit, STATEMENT)}
+    filled = {line.hazard: line for line in disclosure_checklist(audit.release.groups, STATEMENT)}
     assert len(filled) == 9
     assert filled["neighbouring relation"].answer == "adding or removing"
     assert "no ledger kept" in filled["composition"].answer
     assert filled["curator"].answer == filled["side channels"].answer == OWNER
-    empty = {line.hazard: line for line in disclosure_checklist(audit, None)}
+    empty = {line.hazard: line for line in disclosure_checklist(audit.release.groups, None)}
     assert {line.answer for name, line in empty.items() if name != "bias against small groups"} == {OWNER}
     foreign = {
-        line.hazard: line for line in disclosure_checklist(audit, {"sentence": "trust us", "epsilon": 1})
+        line.hazard: line for line in disclosure_checklist(audit.release.groups, {"sentence": "trust us", "epsilon": 1})
     }
     assert foreign["randomness"].answer == foreign["floating point"].answer == OWNER
 

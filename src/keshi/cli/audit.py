@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,13 +10,14 @@ import typer
 if TYPE_CHECKING:
     import pandas as pd
 
-    from keshi.auditing.gates import GateResult
-    from keshi.auditing.release_audit import ReleaseAudit
+    from keshi.cli.audit_output import Order
 
 
 def audit(
     synthetic: Path | None = typer.Argument(
-        None, help="The release, of any system: .csv, .csv.gz or .parquet."
+        None,
+        help="The release, of any system: a table (.csv, .csv.gz, .parquet), or images or windows (.npz, idx, a folder "
+        "of pictures for each class).",
     ),
     train: Path | None = typer.Option(None, "--train", help="The real records that it was made from."),
     holdout: Path | None = typer.Option(
@@ -51,8 +50,9 @@ def audit(
     fail_above: list[str] = typer.Option(
         [],
         "--fail-above",
-        help="NAME=LIMIT, exit status 1 above it: risk, attribute, linkability, copies, membership, auc_gap, two_way, "
-        "small_groups. May be repeated.",
+        help="NAME=LIMIT, exit status 1 above it. Tables: risk, attribute, linkability, copies, membership, auc_gap, "
+        "two_way, small_groups. Images, windows: risk, copies, membership, accuracy_gap, small_groups. Features: "
+        "risk, identification. May be repeated.",
     ),
     allow_inconclusive: bool = typer.Option(
         False, "--allow-inconclusive", help="A gate that cannot tell passes."
@@ -69,48 +69,100 @@ def audit(
         None, "--subject", help="With --features: array that says whose row it is."
     ),
     trial: str | None = typer.Option(None, "--trial", help="With --features: array of the recordings."),
+    softmax: str | None = typer.Option(
+        None, "--softmax", help="With --features: array of predicted class probabilities, attacked beside them."
+    ),
+    raw: str | None = typer.Option(
+        None, "--raw", help="With --features: array of what they were made from, attacked beside them."
+    ),
+    extracted: str | None = typer.Option(
+        None, "--extracted", help="With images: array of your own features of each, for both distances."
+    ),
+    cnn: bool = typer.Option(False, "--cnn", help="With images: a convolutional classifier too. Imports torch."),
     as_json: bool = typer.Option(False, "--json", help="For programs."),
 ) -> None:
-    """Attack a synthetic table and measure its use, beside real held-out rows and independent columns.
+    """Attack a release and measure its use, beside real held-out records and the cheapest release possible.
 
     Everything printed and written is an exact statistic of the records: for their owner only.
 
     Example: keshi audit synthetic.csv --train people.csv --holdout others.csv -o report.html
     """
     from keshi._validate import positive_integer, seed_in_range
+    from keshi.cli.audit_output import read_order
+    from keshi.records.array_files import holds_arrays
 
     seed_in_range(seed)
+    positive_integer("targets", targets)
+    asked: dict[str, Any] = {
+        "output": output, "statement": statement, "fail_above": fail_above,
+        "allow_inconclusive": allow_inconclusive, "as_json": as_json,
+    }  # fmt: skip
     if features is not None:
         from keshi.cli.audit_features import audit_features_file
 
-        audit_features_file(features, subject=subject, label=label, trial=trial, seed=seed, as_json=as_json)
+        order = read_order(kind="features", **asked)
+        audit_features_file(
+            order, features, subject=subject, label=label, trial=trial, softmax=softmax, raw=raw,
+            compare=compare, seed=seed,
+        )  # fmt: skip
         return
     if synthetic is None or train is None:
-        raise ValueError("give a synthetic table and --train with the real one, or --features with features.")
-    from keshi.auditing.gates import check_gates, read_gates
+        raise ValueError("give a release and --train with the real records, or --features with features.")
+    if holds_arrays(synthetic):
+        from keshi.cli.audit_arrays import audit_array_files
+
+        given = {"secret": secret, "known": known, "categorical": categorical, "ignore": ignore, "missing": missing}
+        for name, values in given.items():
+            if values:
+                raise ValueError(f"--{name} is for tables; {synthetic} holds images or windows. Leave it out.")
+        order = read_order(kind="arrays", **asked)
+        audit_array_files(
+            order, synthetic, train, holdout=holdout, compare=compare, label=label, extracted=extracted,
+            cnn=cnn, quick=quick, targets=targets, seed=seed,
+        )  # fmt: skip
+        return
+    order = read_order(kind="table", **asked)
+    audit_tables(
+        order, synthetic, train, holdout=holdout, compare=compare, label=label, secret=secret, known=known,
+        categorical=categorical, ignore=ignore, missing=missing, targets=targets, quick=quick, seed=seed,
+    )  # fmt: skip
+
+
+def audit_tables(
+    order: Order,
+    synthetic: Path,
+    train: Path,
+    *,
+    holdout: Path | None,
+    compare: Path | None,
+    label: str | None,
+    secret: list[str],
+    known: list[str],
+    categorical: list[str],
+    ignore: list[str],
+    missing: list[str],
+    targets: int,
+    quick: bool,
+    seed: int,
+) -> None:
+    """Read the tables, measure, draw."""
+    from keshi.auditing.gates import check_gates
     from keshi.auditing.release_audit import audit_release
     from keshi.auditing.utility import CLASSIFIERS, FAST
+    from keshi.cli.audit_output import deliver, side_by_side_lines
     from keshi.cli.progress import progress_bar
 
-    started, cpu = time.perf_counter(), time.process_time()
-    limits = read_gates(fail_above)
-    positive_integer("targets", targets)
-    beside = None if output is None else check_report_name(output)
-    promise = None if statement is None else read_statement(statement)
-    real = read_table(train, missing=missing, ignore=ignore)
+    files = {"train": train, "synthetic": synthetic, "holdout": holdout, "compare": compare}
     tables = {
-        name: None if path is None else read_table(path, missing=missing, ignore=ignore)
-        for name, path in (("synthetic", synthetic), ("holdout", holdout), ("compare", compare))
+        name: read_table(path, missing=missing, ignore=ignore) for name, path in files.items() if path is not None
     }
-    made = tables["synthetic"]
-    assert made is not None
     with progress_bar("auditing") as advance:
         steps = iter(range(1, 100))
         found = audit_release(
-            made,
-            real,
-            holdout=tables["holdout"],
-            compare=tables["compare"],
+            tables["synthetic"],
+            tables["train"],
+            holdout=tables.get("holdout"),
+            compare=tables.get("compare"),
             label=label,
             categorical=categorical,
             secrets=secret or None,
@@ -118,81 +170,19 @@ def audit(
             classifiers=FAST if quick else tuple(CLASSIFIERS),
             targets=targets,
             seed=seed,
-            progress=lambda what: advance(next(steps), 12, what),
+            progress=lambda what: advance(next(steps), 13, what),
         )
-    gates = check_gates(found, limits)
-    if output is not None and beside is not None:
+    gates = check_gates(found, order.limits)
+    page = None
+    if order.output is not None:
         from keshi.reports.audit import audit_report
-        from keshi.reports.report import write_report
 
-        cost = {"CPU seconds": time.process_time() - cpu, "seconds": time.perf_counter() - started}
         settings = {"people attacked on either side, at most": targets, "release": synthetic.name}
         title = f"Audit of {synthetic.name}"
-        page = audit_report(found, title=title, statement=promise, gates=gates, settings=settings, cost=cost)
-        write_report(page, output, *beside)
-    if as_json:
-        from keshi.reports.report import plain
-
-        answer = found.to_json() | {"gates": [one.to_json() for one in gates], "statement": promise}
-        print(json.dumps(plain(answer), ensure_ascii=False, allow_nan=False))
-    else:
-        print("\n".join(audit_lines(found, gates)))
-        if output is not None and beside is not None:
-            print(f"wrote {output}, {beside[0].name} and {beside[1].name}: exact statistics, do not publish")
-    stops = ("failed",) if allow_inconclusive else ("failed", "inconclusive")
-    if any(one.verdict in stops for one in gates):
-        raise typer.Exit(1)
-
-
-def audit_lines(found: ReleaseAudit, gates: tuple[GateResult, ...]) -> list[str]:
-    """What the command says: figures beside their yardsticks, the verdict, the gates."""
-    from keshi.reports.report import shown
-
-    heads = [one.name for one in found.tables]
-    lines = [f"{'':58}" + "".join(f"{head:>21}" for head in heads)]
-    for name, values in found.summary():
-        lines.append(f"{name:58}" + "".join(f"{shown(value):>21}" for value in values))
-    lines += list(found.notes)
-    attacks = found.release.attacks
-    leaks = "" if attacks is None or not attacks.leaks else f": {'; '.join(attacks.leaks)}"
-    lines.append(f"{found.verdict.upper()}{leaks}." + ("" if leaks else " That is no proof of safety."))
-    for gate in gates:
-        value = "" if gate.value is None else f" {gate.value:.3g}"
-        lines.append(
-            f"gate {gate.name} (limit {gate.limit:g}){value}: {gate.verdict}. {gate.reason}".rstrip()
+        page = audit_report(
+            found, title=title, statement=order.promise, gates=gates, settings=settings, cost=order.cost
         )
-    missed = [gate.name for gate in gates if gate.verdict != "passed"]
-    if missed:
-        lines.append(f"gates not passed: {', '.join(missed)}")
-    return lines
-
-
-def check_report_name(path: Path) -> tuple[Path, Path]:
-    """The JSON and the Markdown file beside the page, or an error before anything is measured."""
-    if path.suffix.lower() not in (".html", ".htm"):
-        raise ValueError(f"{path}: a report is written as .html; give such a name.")
-    if path.absolute().parent.name == "release":
-        raise ValueError(
-            f"{path} lies in release/, but a report holds exact statistics. Write it into private/."
-        )
-    if not path.parent.is_dir():
-        raise ValueError(f"{path}: the folder {path.parent} does not exist; create it.")
-    return path.with_suffix(".json"), path.with_suffix(".md")
-
-
-def read_statement(path: Path) -> dict[str, Any]:
-    """A privacy statement: JSON with at least a "sentence"."""
-    from keshi.errors import ArtifactError
-
-    try:
-        found = json.loads(path.read_text("utf-8"))
-    except ValueError as error:
-        raise ArtifactError(
-            f"{path}: expected a statement in JSON, as keshi writes it beside a release."
-        ) from error
-    if not isinstance(found, dict) or not isinstance(found.get("sentence"), str):
-        raise ArtifactError(f'{path}: expected a JSON object with a "sentence" that states the guarantee.')
-    return found
+    deliver(order, found.to_json(), side_by_side_lines(found), gates, page)
 
 
 def read_table(path: Path, *, missing: list[str], ignore: list[str]) -> pd.DataFrame:

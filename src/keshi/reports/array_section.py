@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from keshi.auditing.array_utility import ArrayUtility
+from keshi.auditing.controlled_rate import wilson
 from keshi.reports.charts import lines, number
 from keshi.reports.report import Figure, Panel, Section, Table
 from keshi.reports.svg import canvas, to_svg
@@ -104,23 +105,60 @@ def class_means_section(column: str, distances: Sequence[tuple[str, int, float, 
     return Section(f"Means of {column}", "", [], [table], highlights, exact=True)
 
 
-def array_utility_section(made: Sequence[ArrayUtility], real: Sequence[ArrayUtility]) -> Section:
-    """Trained on synthetic and on real records, tested on real ones that were kept aside."""
-    rows = [
-        [one.classifier, one.accuracy, best.accuracy, one.macro_f1, best.macro_f1]
-        for one, best in zip(made, real, strict=True)
-    ]
-    columns = ("classifier", "accuracy, synthetic", "accuracy, real", "macro F1, synthetic", "macro F1, real")
+def array_utility_section(
+    made: Sequence[ArrayUtility],
+    real: Sequence[ArrayUtility],
+    *,
+    beside: Mapping[str, Sequence[ArrayUtility]] | None = None,
+    test_rows: int | None = None,
+) -> Section:
+    """Trained on synthetic and on real records, tested on real ones that were kept aside.
+
+    Args:
+        made, real: Scores of the classifiers, in one order.
+        beside: Name -> the same scores, trained on other sets.
+        test_rows: Records of the test, for the interval of the accuracy.
+    """
+    sets = {"synthetic": made, "real": real, **(beside or {})}
+    columns = ["classifier", *(f"accuracy, {name}" for name in sets)]
+    columns += ["95 % interval, synthetic"] * (test_rows is not None)
+    columns += [f"macro F1, {name}" for name in sets]
+    rows, highlights = [], []
+    for i, one in enumerate(made):
+        row: list[Any] = [one.classifier, *(scores[i].accuracy for scores in sets.values())]
+        compared = f"{number(real[i].accuracy)} trained on real records"
+        if test_rows is not None:
+            low, high = wilson(one.accuracy, test_rows)
+            row.append(f"{low:.3f} to {high:.3f}")
+            compared += f"; 95 % interval {low:.3f} to {high:.3f}"
+        rows.append(row + [scores[i].macro_f1 for scores in sets.values()])
+        highlights.append((number(one.accuracy), f"accuracy of {one.classifier}", compared))
     table = Table(columns, rows, "Trained on synthetic or on real records, tested on the hold-out")
-    highlights: list[Any] = [
-        (
-            number(one.accuracy),
-            f"accuracy of {one.classifier}",
-            f"{number(best.accuracy)} trained on real records",
-        )
-        for one, best in zip(made, real, strict=True)
-    ]
-    return Section("Usefulness", "", [], [table], highlights, exact=True)
+    text = ""
+    if test_rows is not None:
+        seen = ", ".join(f"{one.rows:,} by {one.classifier}" for one in made)
+        text = f"Tested on {test_rows:,} real records that were never released; learnt from: {seen}."
+    return Section("Usefulness", text, [], [table], highlights, exact=True)
+
+
+def closest_section(closest: NDArray[np.float32], text: str, *, share: str, compared: str) -> Section:
+    """The synthetic images that are nearest to training images, each above the real ones it is nearest to.
+
+    Args:
+        closest: (k, 3, height, width[, channels]) in 0..1: synthetic, nearest training, nearest held-out image.
+        text: Of the section.
+        share, compared: Highlight: how many are nearer to training images, and what that is compared with.
+    """
+    shape = closest.shape[2:]
+    bounds = np.zeros(shape), np.ones(shape)
+    svg = _mosaic([closest[:, row] for row in range(3)], bounds, "closest")
+    alt = "Three rows of pictures: synthetic, the nearest training picture, the nearest held-out picture."
+    caption = (
+        "The synthetic pictures that lie nearest to a training picture (first row), that picture (second row), and the "
+        "nearest held-out one (third row). A copy is equal to the second row and not to the third."
+    )
+    highlights = [(share, "of synthetic records nearer to a training record", compared)]
+    return Section("Nearest real records", text, [Figure(svg, caption, alt)], (), highlights, exact=True)
 
 
 def _mosaic(

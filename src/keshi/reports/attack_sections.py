@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from keshi.auditing.attribute import AttributeInference
 from keshi.auditing.controlled_rate import ControlledRate
 from keshi.auditing.gates import GATES, GateResult
+from keshi.auditing.holdout_check import HoldoutCheck
 from keshi.auditing.release_attacks import ReleaseAttacks
-from keshi.auditing.release_audit import ReleaseAudit
+from keshi.auditing.side_by_side import AuditOfRelease
 from keshi.auditing.small_groups import SmallGroups
 from keshi.reports.charts import number
 from keshi.reports.interval_chart import intervals
@@ -19,7 +19,7 @@ MOST_SECRETS = 40  # rows of the chart; the table lists every column
 MOST_GROUPS = 60  # rows of a table of groups
 
 
-def privacy_section(audit: ReleaseAudit) -> Section:
+def privacy_section(audit: AuditOfRelease) -> Section:
     """Every attack with its rates, risk, interval, n and verdict, and the same attack on the yardsticks."""
     attacks = audit.release.attacks
     if attacks is None:
@@ -65,15 +65,16 @@ def privacy_section(audit: ReleaseAudit) -> Section:
     figure = Figure(svg, caption, alt, table, legend, data={"attacks": attacks.to_json()})
     return Section(
         "What it gives away",
-        _verdict_text(attacks),
+        _verdict_text(attacks, audit.check),
         [figure],
         [membership_table(audit)],
-        _privacy_highlights(attacks, best),
+        _privacy_highlights(attacks, audit.check),
         exact=True,
     )
 
 
-def _verdict_text(attacks: ReleaseAttacks) -> str:
+def _verdict_text(attacks: ReleaseAttacks, check: HoldoutCheck | None) -> str:
+    caution = "" if check is None or check.note is None else f" {check.note}"
     if attacks.leaks:
         said = f"LEAK: {len(attacks.leaks)} attacks succeed beyond chance: {'; '.join(attacks.leaks)}."
     elif attacks.verdict == "inconclusive":
@@ -82,31 +83,32 @@ def _verdict_text(attacks: ReleaseAttacks) -> str:
         said = "No leak found. That is no proof: a stronger attack may find one."
     return (
         f"{said} The bar for a leak is so high that all attacks together raise a false alarm in 1 of 100 audits of a "
-        f"harmless release. {attacks.synthetic_rows:,} synthetic records were searched."
+        f"harmless release. {attacks.synthetic_rows:,} synthetic records were searched.{caution}"
     )
 
 
-def _privacy_highlights(attacks: ReleaseAttacks, best: ReleaseAttacks | None) -> list[tuple[str, str, str]]:
+def _privacy_highlights(attacks: ReleaseAttacks, check: HoldoutCheck | None) -> list[tuple[str, str, str]]:
+    found: list[tuple[str, str, str]] = [(attacks.verdict, "verdict of all attacks", "no proof of safety")]
+    if check is not None and check.differs:
+        found.append((number(check.auc), "AUC: hold-out against training records", "unlike; a leak may be that"))
     worst = max(
         (one for one in attacks.membership if one.is_conclusive), key=lambda one: one.auc, default=None
     )
-    found: list[tuple[str, str, str]] = [(attacks.verdict, "verdict of all attacks", "no proof of safety")]
     if worst is not None:
-        found.append((number(worst.auc), "AUC of the best membership attack", "0.5 is blind, 1 is certain"))
-    guess = attacks.attribute
-    if isinstance(guess, AttributeInference) and guess.overall.is_conclusive:
-        low, high = guess.overall.interval()
-        found.append(
-            (
-                number(guess.overall.risk),
-                "risk of attribute inference",
-                f"95 % interval {number(low)} to {number(high)}",
-            )
-        )
+        low, high = worst.interval()
+        beside = f"95 % interval {low:.3f} to {high:.3f}; 0.5 is blind, 1 certain"
+        found.append((number(worst.auc), "AUC of the best membership attack", beside))
+    rates = [("attribute inference", attacks.attribute.overall)] if attacks.attribute else []
+    rates.append(("exact copies", attacks.copies.exact))
+    for name, rate in rates:
+        if rate.is_conclusive:
+            low, high = rate.interval()
+            beside = f"95 % interval {low:.3f} to {high:.3f}; {rate.train_n:,} attacked"
+            found.append((number(rate.risk), f"risk of {name}", beside))
     return found
 
 
-def membership_table(audit: ReleaseAudit) -> Table:
+def membership_table(audit: AuditOfRelease) -> Table:
     """AUC and true positive rates of every membership attack on every table."""
     rows: list[tuple[Any, ...]] = []
     for one in audit.tables:
@@ -196,16 +198,16 @@ def groups_section(groups: SmallGroups) -> Section:
     return Section("Small groups", text, (), tables, [(value, "small groups erased", judged)], exact=True)
 
 
-def side_by_side_section(audit: ReleaseAudit) -> Section:
-    """The main figures of the release, of a second one, and of both yardsticks."""
+def side_by_side_section(audit: AuditOfRelease, *, cheapest: str = "independent columns") -> Section:
+    """The main figures of the release, of a second one, and of both yardsticks, the `cheapest` one by its name."""
     heading = ("figure", *(one.name for one in audit.tables))
     rows: list[tuple[Any, ...]] = [(name, *values) for name, values in audit.summary()]
     rows.append(("rows", *(one.rows for one in audit.tables)))
     verdicts = [one.attacks.verdict if one.attacks else "inconclusive" for one in audit.tables]
     rows.append(("verdict of the attacks", *verdicts))
     text = (
-        "Real held-out rows are the best that is possible, independent columns the cheapest. A risk is 0 where "
-        "training rows are as safe as strangers. " + " ".join(audit.notes)
+        f"Real held-out records are the best that is possible, {cheapest} the cheapest. A risk is 0 where "
+        "training records are as safe as strangers. " + " ".join(audit.notes)
     )
     return Section(
         "Side by side",

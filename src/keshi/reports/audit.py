@@ -51,7 +51,7 @@ def audit_report(
     sections += [
         marginals_section(tables.fidelity),
         pairs_section(tables.fidelity, independent=tables.independent, holdout=tables.holdout),
-        checklist_section(disclosure_checklist(audit, statement)),
+        checklist_section(disclosure_checklist(audit.release.groups, statement)),
         settings_section({"seed": audit.seed, **(settings or {})}, cost=cost),
     ]
     sentence = NO_STATEMENT if statement is None else str(statement["sentence"])

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from keshi.auditing.release_audit import ReleaseAudit
+from keshi.auditing.small_groups import SmallGroups
 from keshi.reports.report import Section, Table
 
 OWNER = "for the owner to fill in"
@@ -26,12 +26,12 @@ class ChecklistLine:
 
 
 def disclosure_checklist(
-    audit: ReleaseAudit, statement: Mapping[str, Any] | None = None
+    groups: SmallGroups | None, statement: Mapping[str, Any] | None = None
 ) -> tuple[ChecklistLine, ...]:
     """The nine hazards, each with an answer.
 
     Args:
-        audit: What was measured.
+        groups: What the audit saw of small groups, if it did.
         statement: The release's `statement.json` (keshi's own, or any with the same keys); None where none was given.
     """
     said = dict(statement or {})
@@ -77,7 +77,6 @@ def disclosure_checklist(
     )
     line("side channels", "Who can watch timing, memory, logs and refusals?", "")
     line("curator", "Who sees the records, and this report, which holds exact statistics?", "")
-    groups = audit.release.groups
     bias = ""
     if groups is not None and groups.erased_share is not None:
         bias = f"{groups.erased_share:.0%} of {groups.conclusive} small groups lost more than half of their share"
