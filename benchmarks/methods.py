@@ -78,6 +78,7 @@ def all_methods(*, quick: bool = False) -> dict[str, Method]:
         Method("SmartNoise MST", "smartnoise_runner.py", "mst", "smartnoise"),
         Method("SmartNoise AIM", "smartnoise_runner.py", "aim", "smartnoise"),
         Method("SmartNoise DP-CTGAN", "smartnoise_runner.py", "dpctgan", "smartnoise"),
+        Method("SDV GaussianCopula", "sdv_runner.py", "gaussian copula", "sdv"),
         Method("OpenDP MST", "opendp_runner.py", "mst", "opendp"),
         Method("OpenDP AIM", "opendp_runner.py", "aim", "opendp"),
     ]
