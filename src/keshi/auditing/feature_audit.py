@@ -5,8 +5,10 @@ Takes arrays of any system. torch is imported by the attackers, scikit-learn whe
 
 from __future__ import annotations
 
+import html
 import warnings
-from dataclasses import asdict, dataclass
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
@@ -14,6 +16,7 @@ import numpy as np
 from keshi._validate import in_range, same_length
 from keshi.auditing.identification import HIDDEN, Identification, identify, label_only_rate
 from keshi.auditing.labels import macro_f1
+from keshi.auditing.release_attacks import Risk
 from keshi.errors import RecordsError
 
 ATTACKERS: dict[str, tuple[int, ...]] = {"linear": (), "200": (200,), "800-200": HIDDEN}
@@ -33,6 +36,9 @@ class FeatureAudit:
         label_macro_f1: Of logistic regression on the held-out rows; None without a label.
         subjects, train_rows, test_rows, test_trials: Sizes; without trials each row counts as one.
         reason: Why nothing can be said; None where the figures count.
+        predicted_only: Share right when naming the most frequent person of the predicted label; None without softmax.
+        beside: What -> the worst attacker on it, over the same rows: "softmax" (the least that tells the label), "raw"
+            (what the features were made from), "second release".
     """
 
     attackers: dict[str, Identification]
@@ -44,6 +50,8 @@ class FeatureAudit:
     test_rows: int
     test_trials: int
     reason: str | None = None
+    predicted_only: float | None = None
+    beside: dict[str, Identification] = field(default_factory=dict)
 
     @property
     def worst(self) -> tuple[str, Identification]:
@@ -51,15 +59,55 @@ class FeatureAudit:
         return max(self.attackers.items(), key=lambda one: one[1].accuracy)
 
     @property
+    def floor(self) -> float:
+        """What needs no features: the most frequent person, overall or of the true label."""
+        return max(self.majority, self.label_only or 0.0)
+
+    @property
+    def risk(self) -> float:
+        """(share named by the worst attacker - floor) / (1 - floor): 0 where z tells no more than the label, 1 all."""
+        return (self.worst[1].accuracy - self.floor) / max(1 - self.floor, 1e-12)
+
+    def interval(self) -> tuple[float, float]:
+        """95 % interval of the risk, over held-out trials; the floor is taken as known."""
+        worst = self.worst[1]
+        low, high = ((one - self.floor) / max(1 - self.floor, 1e-12) for one in (worst.lower, worst.upper))
+        return low, high
+
+    def risks(self, gate: str) -> list[Risk]:
+        """What the gates "risk" and "identification" look at."""
+        return [(f"attacker {self.worst[0]}", self.risk, self.interval(), self.reason)]
+
+    def figure(self, gate: str) -> tuple[float | None, str]:
+        """There is no gate here that is no risk."""
+        return None, f"{gate} is not measured on features"
+
+    @property
     def verdict(self) -> str:
         """ "leak" where the worst attacker surely beats what the label alone, or the majority, tells."""
         if self.reason is not None:
             return "inconclusive"
-        floor = max(self.majority, self.label_only or 0.0)
-        return "leak" if self.worst[1].lower > floor else "no leak found"
+        return "leak" if self.worst[1].lower > self.floor else "no leak found"
 
     def to_json(self) -> dict[str, Any]:
-        return {**asdict(self), "worst": self.worst[0], "verdict": self.verdict}
+        """Plain numbers (NaN where there is none)."""
+        worst = {"worst": self.worst[0], "floor": self.floor, "risk": self.risk, "interval": list(self.interval())}
+        return {**asdict(self), **worst, "verdict": self.verdict}
+
+    def _repr_html_(self) -> str:
+        """For notebooks: the verdict, and every attacker beside the floors."""
+        rows = [("worst attacker: " + self.worst[0], self.worst[1].accuracy)]
+        rows += [(f"worst attacker on {name}", one.accuracy) for name, one in self.beside.items()]
+        rows += [("knowing the true label alone", self.label_only), ("most frequent person", self.majority)]
+        cells = "".join(
+            f"<tr><th style='text-align:left'>{html.escape(name)}</th><td>{value:.3g}</td></tr>"
+            for name, value in rows
+            if value is not None
+        )
+        return (
+            f"<p><strong>{html.escape(self.verdict)}</strong>. Share of held-out rows whose person is named; exact "
+            f"statistics of the data, do not publish.</p><table><tbody>{cells}</tbody></table>"
+        )
 
 
 def audit_features(
@@ -68,9 +116,13 @@ def audit_features(
     *,
     label: np.ndarray | None = None,
     trial: np.ndarray | None = None,
+    softmax: np.ndarray | None = None,
+    raw: np.ndarray | None = None,
+    compare: np.ndarray | None = None,
     test_share: float = TEST_SHARE,
     seed: int = 0,
     max_epochs: int = 30,
+    progress: Callable[[str], None] | None = None,
 ) -> FeatureAudit:
     """Attack features with fresh networks that learn from some trials of everybody and name the others.
 
@@ -80,14 +132,19 @@ def audit_features(
         label: (n,) what the features are for.
         trial: (n,) the recording of every row. Windows of one recording are nearly copies, so whole recordings are held
             out. Without it rows count as independent, and the figures are too high where they are not.
+        softmax: (n, classes) predicted probabilities of the label: a yardstick, for whoever publishes predictions only.
+        raw: (n, ...) what z was made from: the other yardstick.
+        compare: (n, ...) other features of the same rows, a second release.
         test_share: Of every person's trials.
         seed: Of the split and the attackers.
         max_epochs: See `identify`.
+        progress: Told what is being measured.
 
     Raises:
         RecordsError: Fewer than two people have two trials.
     """
-    same_length(z=z, subject=subject)
+    arrays = {"z": z, "subject": subject, "softmax": softmax, "raw": raw, "compare": compare}
+    same_length(**{name: one for name, one in arrays.items() if one is not None})
     in_range("test_share", test_share, 0.0, 1.0, open_ends=True)
     person, who = np.unique(subject, return_inverse=True)
     recording = np.arange(len(z)) if trial is None else np.unique(trial, return_inverse=True)[1]
@@ -97,19 +154,32 @@ def audit_features(
     if len(np.unique(who[held])) < 2:
         raise RecordsError("naming the person needs at least 2 people with at least 2 trials each.")
     known = ~held & np.isin(who, who[held])
-    found = {
-        name: identify(
-            z[known],
-            subject[known],
-            z[held],
-            subject[held],
-            trial_test=recording[held],
-            hidden=hidden,
-            seed=seed,
-            max_epochs=max_epochs,
-        )
-        for name, hidden in ATTACKERS.items()
+
+    def attacked(what: str, features: np.ndarray) -> dict[str, Identification]:
+        results = {}
+        for name, hidden in ATTACKERS.items():
+            if progress is not None:
+                progress(f"attacker {name} on {what}")
+            results[name] = identify(
+                features[known],
+                subject[known],
+                features[held],
+                subject[held],
+                trial_test=recording[held],
+                hidden=hidden,
+                seed=seed,
+                max_epochs=max_epochs,
+            )
+        return results
+
+    found = attacked("the features", z)
+    others = {"softmax": softmax, "raw": raw, "second release": compare}
+    beside = {
+        name: max(attacked(name, one).values(), key=lambda result: result.accuracy)
+        for name, one in others.items()
+        if one is not None
     }
+    guess = None if softmax is None else softmax.reshape(len(softmax), -1).argmax(axis=1)
     trials = len(np.unique(recording[held]))
     reason = None
     if trials < FEWEST_HELD_TRIALS:
@@ -125,6 +195,8 @@ def audit_features(
         int(held.sum()),
         trials,
         reason,
+        None if guess is None else label_only_rate(guess[known], subject[known], guess[held], subject[held]),
+        beside,
     )
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,36 +11,88 @@ if TYPE_CHECKING:
     import numpy as np
 
     from keshi.auditing.feature_audit import FeatureAudit
+    from keshi.cli.audit_output import Order
 
 
 def audit_features_file(
-    path: Path, *, subject: str | None, label: str | None, trial: str | None, seed: int, as_json: bool
+    order: Order,
+    path: Path,
+    *,
+    subject: str | None,
+    label: str | None,
+    trial: str | None,
+    softmax: str | None,
+    raw: str | None,
+    compare: Path | None,
+    seed: int,
 ) -> None:
     """Attack the features in an npz file and say how well the person is named."""
     from keshi.auditing.feature_audit import audit_features
+    from keshi.auditing.gates import check_gates
+    from keshi.cli.audit_output import deliver
+    from keshi.cli.progress import progress_bar
 
     if subject is None:
         raise typer.BadParameter("say which array names the person: --subject.", param_hint="--features")
-    arrays = read_features(path, subject=subject, label=label, trial=trial)
-    found = audit_features(
-        arrays["z"], arrays["subject"], label=arrays.get("label"), trial=arrays.get("trial"), seed=seed
-    )
-    print(
-        json.dumps(found.to_json())
-        if as_json
-        else "\n".join(feature_lines(found, has_trials=trial is not None))
-    )
+    roles = {"subject": subject, "label": label, "trial": trial, "softmax": softmax, "raw": raw}
+    arrays = read_features(path, roles)
+    second = None
+    if compare is not None:
+        beside = read_features(compare, {"subject": subject, "trial": trial})
+        check_same_rows(path, arrays, compare, beside)
+        second = beside["z"]
+    parts = 1 + sum(one is not None for one in (softmax, raw, compare))
+    with progress_bar("auditing") as advance:
+        steps = iter(range(1, 100))
+        found = audit_features(
+            arrays["z"],
+            arrays["subject"],
+            label=arrays.get("label"),
+            trial=arrays.get("trial"),
+            softmax=arrays.get("softmax"),
+            raw=arrays.get("raw"),
+            compare=second,
+            seed=seed,
+            progress=lambda what: advance(next(steps), 3 * parts, what),
+        )
+    gates = check_gates(found, order.limits)
+    page = None
+    if order.output is not None:
+        from keshi.reports.feature_audit import feature_audit_report
+
+        page = feature_audit_report(
+            found,
+            title=f"Audit of {path.name}",
+            has_trials=trial is not None,
+            statement=order.promise,
+            gates=gates,
+            settings={"features": path.name, "width": int(arrays["z"][0].size), "seed": seed},
+            cost=order.cost,
+        )
+    deliver(order, found.to_json(), feature_lines(found, has_trials=trial is not None), gates, page)
 
 
-def read_features(path: Path, *, subject: str, label: str | None, trial: str | None) -> dict[str, np.ndarray]:
-    """Arrays of an npz file: `z`, or the only one that has no other role, and those named here."""
+def check_same_rows(
+    path: Path, arrays: dict[str, np.ndarray], compare: Path, beside: dict[str, np.ndarray]
+) -> None:
+    """Both files must speak of the same rows in the same order."""
+    from keshi.errors import RecordsError
+
+    for role in ("subject", "trial"):
+        if role in arrays and arrays[role].tolist() != beside[role].tolist():
+            raise RecordsError(
+                f"{compare}: expected the rows of {path} in the same order, but {role} differs; save both from one run."
+            )
+
+
+def read_features(path: Path, named: dict[str, str | None]) -> dict[str, np.ndarray]:
+    """Arrays of an npz file: `z`, or the only one that has no other role, and those named here (role -> name)."""
     import zipfile
 
     import numpy as np
 
     from keshi.errors import RecordsError
 
-    named = {"subject": subject, "label": label, "trial": trial}
     roles = {role: name for role, name in named.items() if name is not None}
     try:
         with np.load(path, allow_pickle=False) as file:
@@ -61,7 +112,9 @@ def read_features(path: Path, *, subject: str, label: str | None, trial: str | N
             f"{path}: expected an npz file of plain arrays, without pickled objects."
         ) from error
     wrong = {name: one.shape for name, one in arrays.items() if one.ndim < 1 or len(one) != len(arrays["z"])}
-    if wrong or any(arrays[role].ndim != 1 for role in roles):
+    if wrong or any(
+        arrays[role].ndim != 1 for role in roles if role not in ("softmax", "raw")
+    ):
         raise RecordsError(f"{path}: every array needs one entry a row; {wrong or roles} do not.")
     return arrays
 
@@ -78,6 +131,12 @@ def feature_lines(found: FeatureAudit, *, has_trials: bool) -> list[str]:
             f"{one.trial_accuracy:.3f} of the trials; at least {one.bits:.2f} bits leak"
         )
     lines.append(f"  guessing the most frequent person: {found.majority:.3f}")
+    for name, other in found.beside.items():
+        lines.append(
+            f"  worst attacker on {name}: {other.accuracy:.3f} of the rows [{other.lower:.3f}, {other.upper:.3f}]"
+        )
+    if found.predicted_only is not None:
+        lines.append(f"  knowing the predicted label alone: {found.predicted_only:.3f}")
     if found.label_only is not None:
         lines.append(f"  knowing the true label alone: {found.label_only:.3f}")
     if found.label_macro_f1 is not None:

@@ -1,0 +1,145 @@
+"""The page of `keshi audit --features`: who is named by fresh attackers, beside floors and ceilings."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from keshi.auditing.feature_audit import FeatureAudit
+from keshi.auditing.gates import GateResult
+from keshi.auditing.identification import Identification
+from keshi.reports.attack_sections import gates_section
+from keshi.reports.charts import number
+from keshi.reports.checklist import checklist_section, disclosure_checklist
+from keshi.reports.interval_chart import intervals
+from keshi.reports.report import Figure, Report, Section, Table
+from keshi.reports.sections import settings_section
+
+NO_STATEMENT = (
+    "No worst-case guarantee: what follows was measured on these features, with attackers that were trained for it."
+)
+NOT_PROTECTED = (
+    "Against a better attacker than these: fresh networks of three sizes that learn from recordings of the same people.",
+    "Other traits than who it is: age, health or place may be read off the same features.",
+    "People whose recordings are unlike those audited here.",
+    "Whole recordings: what is uncertain in one window can be certain over many.",
+    "Together with other releases of the same people: each audit sees one of them.",
+)
+YARDSTICKS = {
+    "softmax": "predicted probabilities only",
+    "raw": "what the features were made from",
+    "second release": "the second release",
+}
+
+
+def feature_audit_report(
+    audit: FeatureAudit,
+    *,
+    has_trials: bool,
+    title: str = "Audit of features",
+    statement: Mapping[str, Any] | None = None,
+    gates: Sequence[GateResult] = (),
+    settings: Mapping[str, Any] | None = None,
+    cost: Mapping[str, Any] | None = None,
+) -> Report:
+    """The owner's page.
+
+    Args:
+        audit: What was measured.
+        has_trials: Whether the recordings were named; else rows count as independent.
+        title: Of the page.
+        statement: A guarantee of whatever made the features, or None.
+        gates: Results of `check_gates`, or none.
+        settings, cost: For the last section.
+    """
+    sections: list[Section] = [gates_section(gates)] if gates else []
+    sections.append(identification_section(audit, has_trials=has_trials))
+    if audit.label_macro_f1 is not None:
+        text = "Logistic regression on the features, learnt from the same rows as the attackers."
+        table = Table(
+            ("label predicted by", "macro-F1", "rows tested"),
+            [("logistic regression on the features", audit.label_macro_f1, audit.test_rows)],
+            "What the features are for",
+        )
+        highlights = [
+            (number(audit.label_macro_f1), "macro-F1 of the label", f"{audit.test_rows:,} rows tested")
+        ]
+        sections.append(Section("What it keeps", text, (), [table], highlights, exact=True))
+    sections += [
+        checklist_section(disclosure_checklist(None, statement)),
+        settings_section(settings or {}, cost=cost),
+    ]
+    unit = "recordings" if has_trials else "rows"
+    return Report(
+        title=title,
+        audience="private",
+        statement=[NO_STATEMENT if statement is None else str(statement["sentence"])],
+        not_protected=NOT_PROTECTED,
+        sections=sections,
+        subtitle=f"{audit.subjects} people; {audit.train_rows:,} rows to learn from, {audit.test_rows:,} held out "
+        f"({audit.test_trials:,} {unit})",
+    )
+
+
+def identification_section(audit: FeatureAudit, *, has_trials: bool) -> Section:
+    """Every attacker with its interval, between what the label tells and what the raw records tell."""
+    name, worst = audit.worst
+    shown = {f"features, attacker {one}": result for one, result in audit.attackers.items()}
+    shown |= {YARDSTICKS[one]: result for one, result in audit.beside.items()}
+    alt = "Share of rows whose person is named: " + "; ".join(
+        f"{one} {number(result.accuracy)}" for one, result in shown.items()
+    )
+    svg = intervals(
+        list(shown),
+        [one.accuracy for one in shown.values()],
+        [(one.lower, one.upper) for one in shown.values()],
+        beside=[None] * len(shown),
+        zero=audit.floor,
+        axis_label="share of held-out rows whose person is named",
+        alt=alt,
+    )
+    floors = [
+        ("most frequent person", audit.majority),
+        ("most frequent person of the true label", audit.label_only),
+        ("most frequent person of the predicted label", audit.predicted_only),
+    ]
+    heading = ("what is attacked", "rows named", "95 % interval", "recordings named", "bits a row", "n (rows)")
+    rows = [(one, *_figures(result, has_trials=has_trials)) for one, result in shown.items()]
+    rows += [(what, share, None, None, None, audit.test_rows) for what, share in floors if share is not None]
+    low, high = audit.interval()
+    said = {
+        "leak": f"LEAK: attacker {name} names the person beyond what the label tells.",
+        "no leak found": "No leak found. That is no proof: a better attacker may find one.",
+    }.get(audit.verdict, f"Inconclusive: {(audit.reason or '').removeprefix('inconclusive: ')}.")
+    text = (
+        f"{said} Attackers are trained afresh on the finished features, and named rows are of recordings that they did "
+        "not learn from. At least so many bits leak as the table says; a better attacker may find more."
+    )
+    if not has_trials:
+        text += " No recordings were named: where windows overlap, all figures here are too high."
+    figure = Figure(
+        svg,
+        "Share of held-out rows whose person is named, with its 95 % interval. The dashed line needs no features: the "
+        "most frequent person, overall or of the true label.",
+        alt,
+        Table(heading, rows, "Who is it?"),
+        [("named by the worst of the attackers, with its 95 % interval", "made", "dot")],
+        data=audit.to_json(),
+    )
+    trials = "" if math.isnan(worst.trial_accuracy) or not has_trials else f"; {number(worst.trial_accuracy)} of recordings"
+    highlights = [
+        (audit.verdict, "verdict of the worst attacker", "no proof of safety"),
+        (
+            number(worst.accuracy),
+            "of the rows: the worst attacker names the person",
+            f"95 % interval {worst.lower:.3f} to {worst.upper:.3f}; {number(audit.floor)} without features{trials}",
+        ),
+        (number(audit.risk), "risk beyond the floor", f"95 % interval {low:.3f} to {high:.3f}"),
+    ]
+    return Section("What it gives away", text, [figure], (), highlights, exact=True)
+
+
+def _figures(one: Identification, *, has_trials: bool) -> tuple[Any, ...]:
+    trials = one.trial_accuracy if has_trials and not math.isnan(one.trial_accuracy) else None
+    return one.accuracy, f"{one.lower:.3f} to {one.upper:.3f}", trials, one.bits, one.rows
