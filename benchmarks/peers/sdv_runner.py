@@ -21,5 +21,6 @@ columns = {
 metadata = Metadata.load_from_dict({"tables": {"table": {"columns": columns}}})
 np.random.seed(job.seed)  # noqa: NPY002 (its copula draws from there)
 synthesizer = GaussianCopulaSynthesizer(metadata)
-synthesizer.fit(train)
-synthesizer.sample(num_rows=job.rows).to_csv(job.output, index=False)
+synthesizer.fit({"table": train})
+made = synthesizer.sample(num_rows=job.rows)
+(made["table"] if isinstance(made, dict) else made).to_csv(job.output, index=False)

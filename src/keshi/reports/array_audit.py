@@ -18,7 +18,13 @@ from keshi.reports.array_section import (
     pictures_section,
     traces_section,
 )
-from keshi.reports.attack_sections import gates_section, groups_section, privacy_section, side_by_side_section
+from keshi.reports.attack_sections import (
+    gates_section,
+    groups_section,
+    privacy_section,
+    side_by_side_section,
+    verdict_sentence,
+)
 from keshi.reports.audit import NO_STATEMENT, NOT_PROTECTED
 from keshi.reports.charts import number
 from keshi.reports.checklist import checklist_section, disclosure_checklist
@@ -77,9 +83,9 @@ def array_audit_report(
         sections.append(closest_section(near.closest, text, share=number(near.share), compared=compared))
     by_class = [_by_class(one, 8 if images else MOST_OF_A_CLASS) for one in (real, made)]
     if images:
-        sections.append(pictures_section("the records", *by_class, bounds=_bounds(real)))
+        sections.append(pictures_section("records", *by_class, bounds=_bounds(real)))
     else:
-        sections.append(traces_section("the records", *by_class))
+        sections.append(traces_section("records", *by_class))
     if audit.release.groups is not None and audit.release.groups.shares:
         sections.append(groups_section(audit.release.groups))
     sections += [
@@ -92,6 +98,7 @@ def array_audit_report(
         statement=[NO_STATEMENT if statement is None else str(statement["sentence"])],
         not_protected=ARRAYS_NOT_PROTECTED,
         sections=sections,
+        found=verdict_sentence(audit),
         subtitle=f"{audit.release.rows:,} synthetic records against {audit.train_rows:,} real ones, "
         f"{audit.holdout_rows:,} held out",
     )

@@ -65,7 +65,7 @@ def privacy_section(audit: AuditOfRelease) -> Section:
     figure = Figure(svg, caption, alt, table, legend, data={"attacks": attacks.to_json()})
     return Section(
         "What it gives away",
-        _verdict_text(attacks, audit.check),
+        _verdict_text(audit, attacks),
         [figure],
         [membership_table(audit)],
         _privacy_highlights(attacks, audit.check),
@@ -73,22 +73,32 @@ def privacy_section(audit: AuditOfRelease) -> Section:
     )
 
 
-def _verdict_text(attacks: ReleaseAttacks, check: HoldoutCheck | None) -> str:
-    caution = "" if check is None or check.note is None else f" {check.note}"
+def verdict_sentence(audit: AuditOfRelease) -> str:
+    """What the attacks found, in words, with a caution where the hold-out is unlike the training records."""
+    attacks = audit.release.attacks
+    if attacks is None:
+        return "Inconclusive: no hold-out was given, so no attack has a control."
     if attacks.leaks:
-        said = f"LEAK: {len(attacks.leaks)} attacks succeed beyond chance: {'; '.join(attacks.leaks)}."
+        count = f"{len(attacks.leaks)} attacks succeed" if len(attacks.leaks) > 1 else "one attack succeeds"
+        said = f"LEAK: {count} beyond chance: {'; '.join(attacks.leaks)}."
     elif attacks.verdict == "inconclusive":
         said = "Inconclusive: no attack succeeds beyond chance, but some had too few rows."
     else:
         said = "No leak found. That is no proof: a stronger attack may find one."
+    note = None if audit.check is None else audit.check.note
+    return said if note is None else f"{said} {note}"
+
+
+def _verdict_text(audit: AuditOfRelease, attacks: ReleaseAttacks) -> str:
     return (
-        f"{said} The bar for a leak is so high that all attacks together raise a false alarm in 1 of 100 audits of a "
-        f"harmless release. {attacks.synthetic_rows:,} synthetic records were searched.{caution}"
+        f"{verdict_sentence(audit)} The bar for a leak is so high that all attacks together raise a false alarm in 1 "
+        f"of 100 audits of a harmless release. {attacks.synthetic_rows:,} synthetic records were searched."
     )
 
 
 def _privacy_highlights(attacks: ReleaseAttacks, check: HoldoutCheck | None) -> list[tuple[str, str, str]]:
-    found: list[tuple[str, str, str]] = [(attacks.verdict, "verdict of all attacks", "no proof of safety")]
+    beside = f"{len(attacks.leaks)} attacks beyond chance" if attacks.leaks else "no proof of safety"
+    found: list[tuple[str, str, str]] = [(attacks.verdict, "verdict of all attacks", beside)]
     if check is not None and check.differs:
         found.append((number(check.auc), "AUC: hold-out against training records", "unlike; a leak may be that"))
     worst = max(
@@ -130,7 +140,7 @@ def membership_table(audit: AuditOfRelease) -> Table:
     heading = (
         "score", "table", "AUC", "95 % interval", "true positives at 1 % false", "at 0.1 % false", "n (in, out)"
     )  # fmt: skip
-    return Table(heading, rows, "Membership: was this person in the training table?")
+    return Table(heading, rows, "Membership: was this record among the training records?")
 
 
 def _by_name(attacks: ReleaseAttacks | None) -> dict[str, ControlledRate]:

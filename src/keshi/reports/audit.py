@@ -7,7 +7,13 @@ from typing import Any
 
 from keshi.auditing.gates import GateResult
 from keshi.auditing.release_audit import ReleaseAudit
-from keshi.reports.attack_sections import gates_section, groups_section, privacy_section, side_by_side_section
+from keshi.reports.attack_sections import (
+    gates_section,
+    groups_section,
+    privacy_section,
+    side_by_side_section,
+    verdict_sentence,
+)
 from keshi.reports.checklist import checklist_section, disclosure_checklist
 from keshi.reports.report import Report, Section
 from keshi.reports.sections import marginals_section, pairs_section, settings_section, utility_section
@@ -61,6 +67,7 @@ def audit_report(
         statement=[sentence],
         not_protected=NOT_PROTECTED,
         sections=sections,
+        found=verdict_sentence(audit),
         subtitle=f"{audit.release.rows:,} synthetic rows against {audit.train_rows:,} real ones, "
         f"{audit.holdout_rows:,} held out",
     )

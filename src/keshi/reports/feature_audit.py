@@ -27,9 +27,9 @@ NOT_PROTECTED = (
     "Together with other releases of the same people: each audit sees one of them.",
 )
 YARDSTICKS = {
-    "softmax": "predicted probabilities only",
-    "raw": "what the features were made from",
-    "second release": "the second release",
+    "softmax": "softmax only",
+    "raw": "raw records",
+    "second release": "second release",
 }
 
 
@@ -77,15 +77,27 @@ def feature_audit_report(
         statement=[NO_STATEMENT if statement is None else str(statement["sentence"])],
         not_protected=NOT_PROTECTED,
         sections=sections,
+        found=found_sentence(audit),
         subtitle=f"{audit.subjects} people; {audit.train_rows:,} rows to learn from, {audit.test_rows:,} held out "
         f"({audit.test_trials:,} {unit})",
     )
 
 
+def found_sentence(audit: FeatureAudit) -> str:
+    """What the worst attacker found, in words."""
+    if audit.verdict == "inconclusive":
+        return f"Inconclusive: {(audit.reason or '').removeprefix('inconclusive: ')}."
+    name, worst = audit.worst
+    rate = f"names {worst.accuracy:.1%} of the rows, {audit.floor:.1%} without any features"
+    if audit.verdict == "leak":
+        return f"LEAK: attacker {name} {rate}."
+    return f"No leak found: attacker {name} {rate}. That is no proof: a better attacker may find one."
+
+
 def identification_section(audit: FeatureAudit, *, has_trials: bool) -> Section:
     """Every attacker with its interval, between what the label tells and what the raw records tell."""
     name, worst = audit.worst
-    shown = {f"features, attacker {one}": result for one, result in audit.attackers.items()}
+    shown = {f"attacker {one}": result for one, result in audit.attackers.items()}
     shown |= {YARDSTICKS[one]: result for one, result in audit.beside.items()}
     alt = "Share of rows whose person is named: " + "; ".join(
         f"{one} {number(result.accuracy)}" for one, result in shown.items()
@@ -108,14 +120,12 @@ def identification_section(audit: FeatureAudit, *, has_trials: bool) -> Section:
     rows = [(one, *_figures(result, has_trials=has_trials)) for one, result in shown.items()]
     rows += [(what, share, None, None, None, audit.test_rows) for what, share in floors if share is not None]
     low, high = audit.interval()
-    said = {
-        "leak": f"LEAK: attacker {name} names the person beyond what the label tells.",
-        "no leak found": "No leak found. That is no proof: a better attacker may find one.",
-    }.get(audit.verdict, f"Inconclusive: {(audit.reason or '').removeprefix('inconclusive: ')}.")
     text = (
-        f"{said} Attackers are trained afresh on the finished features, and named rows are of recordings that they did "
+        f"{found_sentence(audit)} Attackers are trained afresh on the finished features, and named rows are of recordings that they did "
         "not learn from. At least so many bits leak as the table says; a better attacker may find more."
     )
+    if audit.beside:
+        text += " Beside the features stand the worst attackers on the softmax, raw records or second release given."
     if not has_trials:
         text += " No recordings were named: where windows overlap, all figures here are too high."
     figure = Figure(
@@ -129,7 +139,7 @@ def identification_section(audit: FeatureAudit, *, has_trials: bool) -> Section:
     )
     trials = "" if math.isnan(worst.trial_accuracy) or not has_trials else f"; {number(worst.trial_accuracy)} of recordings"
     highlights = [
-        (audit.verdict, "verdict of the worst attacker", "no proof of safety"),
+        (audit.verdict, "verdict", f"attacker {name}, the worst of {len(audit.attackers)}"),
         (
             number(worst.accuracy),
             "of the rows: the worst attacker names the person",

@@ -14,6 +14,8 @@ def report_markdown(report: Report) -> str:
         lines += [f"**Private.** This page {report.stamp}.", ""]
     promised = report.statement or ["No privacy guarantee was stated for what this page describes."]
     lines += ["## What is promised", "", *(_inline(sentence) + "\n" for sentence in promised)]
+    if report.found:
+        lines += ["## What was found", "", _inline(report.found), ""]
     if report.not_protected:
         lines += [
             "## What this does not protect",

@@ -81,7 +81,8 @@ class Section:
 
 @dataclass(frozen=True)
 class Report:
-    """One page. `statement` (the promise) and `not_protected` (its limits) stand on the first screen."""
+    """One page. `statement` (the promise), `found` (what was measured, in a sentence) and `not_protected` (the limits)
+    stand on the first screen."""
 
     title: str
     audience: str = "private"
@@ -89,6 +90,7 @@ class Report:
     not_protected: Sequence[str] = ()
     sections: Sequence[Section] = ()
     subtitle: str = ""
+    found: str = ""
     made_by: str = "keshi"
 
     def __post_init__(self) -> None:
@@ -175,6 +177,7 @@ def report_json(report: Report) -> dict[str, Any]:
         "audience": report.audience,
         "stamp": report.stamp,
         "statement": list(report.statement),
+        "found": report.found,
         "not_protected": list(report.not_protected),
         "sections": sections,
     }
