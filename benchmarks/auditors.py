@@ -87,6 +87,7 @@ def judged_by_keshi(job: dict[str, Any], log: Path, *, quick: bool) -> dict[str,
     return {
         "verdict": answer["verdict"],
         "leaks": attacks["leaks"],
+        "bounds read from the records": [f"{one['end']} {one['column']}" for one in answer["kept_extremes"]],
         "risks": {name: {key: one[key] for key in ("risk", "interval", "train_n")} for name, one in rates.items()},
         "membership": {
             one["attack"]: {key: one[key] for key in ("auc", "interval", "members")} for one in attacks["membership"]

@@ -113,7 +113,7 @@ def test_the_command_runs_without_torch():
         (("nowhere.csv", *COMMON), "no such file"),
         (("fresh.csv", "--train", "people.csv", "-o", "report.pdf"), "written as .html"),
         (("fresh.csv", "--train", "people.csv", "-o", "nowhere/report.html"), "does not exist"),
-        (("fresh.csv", *COMMON, "--fail-above", "harm=1"), "The names are risk"),
+        (("fresh.csv", *COMMON, "--fail-above", "harm=1"), "for a table, risk"),
         (("fresh.csv", *COMMON, "--label", "salary"), "salary"),
         (("fresh.csv", *COMMON, "--secret", "salary"), "no column 'salary'"),
         (("fresh.csv", "--train", "people.csv", "--statement", "people.csv"), "statement"),

@@ -10,6 +10,7 @@ import pandas as pd
 
 from keshi.auditing.fidelity import Fidelity
 from keshi.auditing.holdout_check import HoldoutCheck, check_holdout
+from keshi.auditing.kept_extremes import KeptExtreme, kept_extremes
 from keshi.auditing.mixed_distance import encode_rows
 from keshi.auditing.release_attacks import TARGETS, ReleaseAttacks, Risk, attack_release
 from keshi.auditing.side_by_side import known, notebook_table
@@ -60,6 +61,7 @@ class ReleaseAudit:
         seed: That repeats every figure.
         notes: What could not be measured, and why.
         check: Whether the hold-out is of the same population.
+        extremes: Columns that were cut at the training rows' own smallest or largest value.
     """
 
     release: AuditedTable
@@ -73,6 +75,7 @@ class ReleaseAudit:
     seed: int
     notes: tuple[str, ...] = ()
     check: HoldoutCheck | None = None
+    extremes: tuple[KeptExtreme, ...] = ()
 
     @property
     def tables(self) -> tuple[AuditedTable, ...]:
@@ -108,6 +111,7 @@ class ReleaseAudit:
             "seed": self.seed,
             "notes": list(self.notes),
             "holdout_check": None if self.check is None else self.check.to_json(),
+            "kept_extremes": [one.to_json() for one in self.extremes],
             "ceiling": None if self.ceiling is None else self.ceiling.to_json(),
             "tables": [one.to_json() for one in self.tables],
         }
@@ -256,6 +260,7 @@ def audit_release(
         grouped(shuffled),
     )
     best = check = None
+    extremes: tuple[KeptExtreme, ...] = ()
     if holdout is None:
         notes.append(
             "No hold-out was given: no attack has a control, so nothing can be said about privacy, nor about learning."
@@ -265,6 +270,12 @@ def audit_release(
         say("the hold-out")
         both = [part.codes.T for part in encode_rows([train, holdout[list(train.columns)]], [])]
         check = check_holdout(both[0], both[1], seed=seed)
+        extremes = kept_extremes(synthetic, train, holdout)
+        notes += [
+            f"The release is cut at the {one.end} {one.column} of the training rows, which no held-out row has: "
+            f"{one.synthetic_rows:,} synthetic rows hold it. Such a bound was read from the records."
+            for one in extremes
+        ]
         halves = None
         if len(holdout) >= FEWEST_HELD:
             mixed = holdout.sample(frac=1.0, random_state=seed)
@@ -296,4 +307,5 @@ def audit_release(
         seed,
         tuple(notes),
         check,
+        extremes,
     )

@@ -57,7 +57,7 @@ def audit_report(
     sections += [
         marginals_section(tables.fidelity),
         pairs_section(tables.fidelity, independent=tables.independent, holdout=tables.holdout),
-        checklist_section(disclosure_checklist(audit.release.groups, statement)),
+        checklist_section(disclosure_checklist(audit.release.groups, statement, extremes=audit.extremes)),
         settings_section({"seed": audit.seed, **(settings or {})}, cost=cost),
     ]
     sentence = NO_STATEMENT if statement is None else str(statement["sentence"])
@@ -67,7 +67,13 @@ def audit_report(
         statement=[sentence],
         not_protected=NOT_PROTECTED,
         sections=sections,
-        found=verdict_sentence(audit),
+        found=" ".join([verdict_sentence(audit), *_bounds_read(audit)]),
         subtitle=f"{audit.release.rows:,} synthetic rows against {audit.train_rows:,} real ones, "
         f"{audit.holdout_rows:,} held out",
     )
+
+
+def _bounds_read(audit: ReleaseAudit) -> list[str]:
+    """A sentence where bounds were read from the records."""
+    seen = ", ".join(f"{one.end} {one.column}" for one in audit.extremes)
+    return [f"Bounds were read from the records ({seen}): each is somebody's value."] if seen else []

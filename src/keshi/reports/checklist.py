@@ -5,10 +5,11 @@ Each line is filled in from the privacy statement and from what the audit saw, o
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from keshi.auditing.kept_extremes import KeptExtreme
 from keshi.auditing.small_groups import SmallGroups
 from keshi.reports.report import Section, Table
 
@@ -26,12 +27,16 @@ class ChecklistLine:
 
 
 def disclosure_checklist(
-    groups: SmallGroups | None, statement: Mapping[str, Any] | None = None
+    groups: SmallGroups | None,
+    statement: Mapping[str, Any] | None = None,
+    *,
+    extremes: Sequence[KeptExtreme] = (),
 ) -> tuple[ChecklistLine, ...]:
     """The nine hazards, each with an answer.
 
     Args:
         groups: What the audit saw of small groups, if it did.
+        extremes: Bounds that the audit saw to be read from the records.
         statement: The release's `statement.json` (keshi's own, or any with the same keys); None where none was given.
     """
     said = dict(statement or {})
@@ -63,7 +68,17 @@ def disclosure_checklist(
         if isinstance(public, (list, tuple)) and public
         else ""
     )
-    line("data-dependent parameters", "Were bounds, categories or settings read from the records?", listed)
+    source = "statement"
+    if extremes:
+        seen = "; ".join(f"{one.end} {one.column}" for one in extremes)
+        listed = "; ".join(filter(None, [f"bounds read from the records: {seen}", listed]))
+        source = "audit, statement" if "assumed_public" in said else "audit"
+    line(
+        "data-dependent parameters",
+        "Were bounds, categories or settings read from the records?",
+        listed,
+        source,
+    )
     ours = "mu" in said and "delta_slack" in said
     line(
         "floating point",
