@@ -1,11 +1,11 @@
 """Releases of Adult by other systems, judged by keshi audit, sdmetrics and anonymeter on the same files.
 
-    KESHI_DATA=path/to/data python benchmarks/auditors.py        (tens of CPU minutes; writes results/auditors.json, .md)
-    python benchmarks/auditors.py --quick                        (seconds; a generated table, keshi alone)
+    KESHI_DATA=path/to/data python benchmarks/auditors.py     (tens of CPU minutes; writes results/auditors.json, .md)
+    python benchmarks/auditors.py --quick                     (a generated table, keshi alone)
 
-6,000 training rows, 6,000 held out, at random from the official training file. Beside the systems stand releases whose
-truth is known: other real people (harmless), the same with one row in 20 copied from the training rows, and all training
-rows. Every process is stopped at 10 CPU-minutes; peers run in environments made under --work.
+6,000 training rows, 6,000 held out, at random from the official training file. Beside the systems stand releases
+whose truth is known: other real people (harmless), the same with one row in 20 copied from the training rows, and all
+training rows. Every process is stopped at 10 CPU-minutes; peers run in environments made under --work.
 """
 
 from __future__ import annotations
@@ -25,6 +25,8 @@ from capped_process import run_capped
 from data_sets import TableSplit, hash_order, load_split, write_csv
 from environments import PEERS, environment_python
 from methods import ONE_THREAD, all_methods, public_columns, run_method
+
+from keshi.auditing.kept_extremes import kept_extremes
 
 ROWS = 6_000
 CPU_SECONDS = 600.0
@@ -87,10 +89,12 @@ def judged_by_keshi(job: dict[str, Any], log: Path, *, quick: bool) -> dict[str,
     return {
         "verdict": answer["verdict"],
         "leaks": attacks["leaks"],
-        "bounds read from the records": [f"{one['end']} {one['column']}" for one in answer["kept_extremes"]],
-        "risks": {name: {key: one[key] for key in ("risk", "interval", "train_n")} for name, one in rates.items()},
+        "risks": {
+            name: {key: one[key] for key in ("risk", "interval", "train_n")} for name, one in rates.items()
+        },
         "membership": {
-            one["attack"]: {key: one[key] for key in ("auc", "interval", "members")} for one in attacks["membership"]
+            one["attack"]: {key: one[key] for key in ("auc", "interval", "members")}
+            for one in attacks["membership"]
         },
         "mean ROC-AUC": release["utility"]["mean_roc_auc"],
         "ROC-AUC of real rows": answer["ceiling"]["mean_roc_auc"],
@@ -114,7 +118,9 @@ def judged_by_peer(name: str, job: dict[str, Any], folder: Path, work: Path) -> 
 
 def _run(command: list[str], log: Path) -> float:
     environment = ONE_THREAD | {"PYTHONWARNINGS": "ignore"}
-    usage = run_capped(command, cpu_seconds=CPU_SECONDS, memory_mb=MEMORY_MB, log=log, environment=environment)
+    usage = run_capped(
+        command, cpu_seconds=CPU_SECONDS, memory_mb=MEMORY_MB, log=log, environment=environment
+    )
     return usage.cpu_seconds
 
 
@@ -144,7 +150,10 @@ def markdown(results: dict[str, Any]) -> str:
             f"{area['auc']:.3f} ({area['interval'][0]:.3f} to {area['interval'][1]:.3f})",
             f"{ours['two-way distance']:.3f}",
             f"{ours['mean ROC-AUC']:.3f}",
-            *(_score(scores, key) for key in ("quality", "DCR overfitting protection", "disclosure protection")),
+            *(
+                _score(scores, key)
+                for key in ("quality", "DCR overfitting protection", "disclosure protection")
+            ),
             "; ".join(_risk(risks.get(f"singling out, {n}")) for n in ("one column", "three columns")),
             _risk(risks.get("linkability")),
             _risk(next((one for key, one in risks.items() if key.startswith("inference")), None)),
@@ -154,7 +163,8 @@ def markdown(results: dict[str, Any]) -> str:
     note = (
         f"{rows:,} training rows, {rows:,} held out; 95 % intervals. keshi attacks 2,000 people (membership 5,000), "
         f"anonymeter {attacks:,}. ROC-AUC is the mean of two classifiers; real rows reach "
-        f"{next(iter(results['releases'].values()))['keshi']['ROC-AUC of real rows']:.3f}. sdmetrics' scores are 1 at best."
+        f"{next(iter(results['releases'].values()))['keshi']['ROC-AUC of real rows']:.3f}. "
+        "sdmetrics' scores are 1 at best."
     )
     return "\n".join([*lines, "", note, ""])
 
@@ -170,7 +180,9 @@ def _score(scores: dict[str, Any], key: str) -> str:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     data = os.environ.get("KESHI_DATA")
     parser.add_argument("--data", type=Path, default=Path(data) if data else None, help="default: KESHI_DATA")
     parser.add_argument("--work", type=Path, default=Path.home() / ".cache" / "keshi-benchmarks")
@@ -201,7 +213,9 @@ def main() -> None:
     made = releases(split, others, chosen.work, quick=chosen.quick, done=tuple(results["releases"]))
     for name, table in made:
         write_csv(table, split.domain, files["synthetic"])
-        found = {"keshi": judged_by_keshi(job, folder / "keshi.log", quick=chosen.quick)}
+        extremes = kept_extremes(table, split.train, split.test)
+        found: dict[str, Any] = {"bounds read": [f"{one.end} {one.column}" for one in extremes]}
+        found["keshi"] = judged_by_keshi(job, folder / "keshi.log", quick=chosen.quick)
         for peer in () if chosen.quick else ("sdmetrics", "anonymeter"):
             found[peer] = judged_by_peer(peer, job, folder, chosen.work)
         results["releases"][name] = found

@@ -20,7 +20,10 @@ numbers = [c["name"] for c in job["columns"] if c["kind"] == "numerical"]
 texts = [c["name"] for c in job["columns"] if c["kind"] == "categorical"]
 real, held, made = (
     pd.read_csv(
-        job[name], dtype=dict.fromkeys(texts, str), keep_default_na=False, na_values={n: [""] for n in numbers}
+        job[name],
+        dtype=dict.fromkeys(texts, str),
+        keep_default_na=False,
+        na_values={n: [""] for n in numbers},
     )
     for name in ("train", "holdout", "synthetic")
 )

@@ -21,12 +21,16 @@ numbers = [c["name"] for c in job["columns"] if c["kind"] == "numerical"]
 texts = [c["name"] for c in job["columns"] if c["kind"] == "categorical"]
 real, held, made = (
     pd.read_csv(
-        job[name], dtype=dict.fromkeys(texts, str), keep_default_na=False, na_values={n: [""] for n in numbers}
+        job[name],
+        dtype=dict.fromkeys(texts, str),
+        keep_default_na=False,
+        na_values={n: [""] for n in numbers},
     )
     for name in ("train", "holdout", "synthetic")
 )
 columns = {
-    c["name"]: {"sdtype": "categorical" if c["kind"] == "categorical" else "numerical"} for c in job["columns"]
+    c["name"]: {"sdtype": "categorical" if c["kind"] == "categorical" else "numerical"}
+    for c in job["columns"]
 }
 metadata = {"tables": {"table": {"columns": columns}}}
 np.random.seed(0)  # noqa: NPY002 (its subsamples are drawn from there)
@@ -43,7 +47,10 @@ baseline = DCRBaselineProtection.compute_breakdown(
     real_data={"table": real}, synthetic_data={"table": made}, **alone, **sample
 )
 disclosure = DisclosureProtection.compute(
-    real_data=real, synthetic_data=made, known_column_names=job["known"], sensitive_column_names=[job["secret"]]
+    real_data=real,
+    synthetic_data=made,
+    known_column_names=job["known"],
+    sensitive_column_names=[job["secret"]],
 )
 found = {
     "quality": quality.get_score(),

@@ -25,12 +25,12 @@ _HOMES = {
     "PrivateEmbedding": "keshi.synthesis.private_embedding",
     "Timestamp": "keshi.records.column_kinds",
     "Window": "keshi.records.column_kinds",
-    "audit_table": "keshi.auditing.table_audit",
+    "audit_release": "keshi.auditing.release_audit",
 }
 __all__ = [*_HOMES, "__version__"]
 
 if TYPE_CHECKING:
-    from keshi.auditing.table_audit import audit_table as audit_table
+    from keshi.auditing.release_audit import audit_release as audit_release
     from keshi.censoring.censor import Censor as Censor
     from keshi.errors import KeshiError as KeshiError
     from keshi.privacy.ledger import PrivacyLedger as PrivacyLedger

@@ -30,13 +30,13 @@ def test_a_memorising_synthesizer_is_found():
     assert found.members + found.nonmembers == 6 * 50
 
 
-def test_an_honest_synthesizer_is_not_accused_in_19_of_20_runs():
+def test_an_honest_synthesizer_is_not_accused_more_often_than_its_intervals_say():
     covered = []
-    for seed in range(20):
-        found = membership_by_shadow_models(honest, people(100, seed), models=12, seed=seed)
+    for seed in range(10):
+        found = membership_by_shadow_models(honest, people(100, seed), models=8, seed=seed)
         low, high = found.interval()
         covered.append(low <= 0.5 <= high)
-    assert sum(covered) >= 16  # binomial(20, .95): fewer in 1 of 400
+    assert sum(covered) >= 7  # binomial(10, .95): fewer in 1 of 1,000
 
 
 def test_outliers_are_the_targets_unless_others_are_named():

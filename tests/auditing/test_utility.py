@@ -28,7 +28,7 @@ def people(rows, seed, classes=("no", "yes")):
 
 
 def test_each_classifier_learns_from_real_rows_and_nothing_from_independent_columns():
-    train, test = people(3000, 0), people(1000, 1)
+    train, test = people(1500, 0), people(1000, 1)
     real = train_on_synthetic_test_on_real(train, test, label="y")
     assert [s.classifier for s in real.scores] == list(CLASSIFIERS)
     assert real.positive == "yes"  # the rarer class
@@ -44,8 +44,8 @@ def test_each_classifier_learns_from_real_rows_and_nothing_from_independent_colu
     ]
     assert abs(np.mean(areas) - 0.5) < 0.2  # 20 areas of standard deviation 0.25: 3.5 standard errors
     assert real.mean_roc_auc == pytest.approx(np.mean([s.roc_auc for s in real.scores]))
-    again = train_on_synthetic_test_on_real(train, test, label="y", classifiers=FAST)
-    assert [s.roc_auc for s in again.scores] == [s.roc_auc for s in real.scores[:2]]
+    again = train_on_synthetic_test_on_real(train, test, label="y", classifiers=FAST[:1])
+    assert again.scores[0].roc_auc == real.scores[0].roc_auc
 
 
 def test_scores_come_from_probabilities_not_from_hard_labels():
@@ -64,8 +64,8 @@ def test_scores_come_from_probabilities_not_from_hard_labels():
 
 def test_several_classes_are_averaged_one_against_the_rest_and_a_lost_class_counts_as_a_coin():
     train, test = people(900, 4, tuple("abc")), people(900, 5, tuple("abc"))
-    whole = train_on_synthetic_test_on_real(train, test, label="y", classifiers=FAST)
-    lost = train_on_synthetic_test_on_real(train[train["y"] != "c"], test, label="y", classifiers=FAST)
+    whole = train_on_synthetic_test_on_real(train, test, label="y", classifiers=FAST[:1])
+    lost = train_on_synthetic_test_on_real(train[train["y"] != "c"], test, label="y", classifiers=FAST[:1])
     assert whole.positive is None
     assert whole.classes == ("a", "b", "c")
     assert whole.mean_roc_auc > 0.8

@@ -26,10 +26,10 @@ def people(rows, seed):
 @pytest.fixture(autouse=True)
 def files(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    people(500, 0).to_csv("people.csv", index=False)
-    people(500, 1).to_csv("others.csv", index=False)
-    people(500, 2).to_csv("fresh.csv", index=False)
-    people(500, 0).to_parquet("copied.parquet")
+    people(400, 0).to_csv("people.csv", index=False)
+    people(400, 1).to_csv("others.csv", index=False)
+    people(400, 2).to_csv("fresh.csv", index=False)
+    people(400, 0).to_parquet("copied.parquet")
 
 
 def main(*arguments):
@@ -92,19 +92,24 @@ def test_three_files_appear_with_the_statement_and_the_same_verdict_as_json():
     assert "What this does not protect" in text
 
 
-def test_the_command_runs_without_torch():
+def test_tables_and_images_are_audited_without_torch():
+    for name, seed in (("real", 0), ("held", 1), ("made", 2)):
+        np.savez(f"{name}.npz", **dict(zip("xy", pictures(210, seed), strict=True)))
     program = (
         "import sys; from keshi.cli.app import app\n"
-        "sys.argv = ['keshi', 'audit', 'fresh.csv', '--train', 'people.csv', '--holdout', 'others.csv', '--ignore', "
-        "'id', '--targets', '100', '--quick', '--label', 'y', '-o', 'r.html']\n"
-        "try: app()\n"
-        "except SystemExit as end: assert not end.code, end.code\n"
+        "for words in ('fresh.csv --train people.csv --holdout others.csv --ignore id --targets 100 --quick --label y "
+        "-o r.html', 'made.npz --train real.npz --holdout held.npz --quick --label y -o s.html'):\n"
+        "    sys.argv = ['keshi', 'audit', *words.split()]\n"
+        "    try: app()\n"
+        "    except SystemExit as end: assert not end.code, end.code\n"
+        "import keshi; keshi.audit_release\n"
         "assert 'torch' not in sys.modules, 'torch was imported'"
     )
     environment = {**os.environ, "PYTHONPATH": str(Path(keshi.__file__).resolve().parents[1])}
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, env=environment)
     assert done.returncode == 0, done.stderr
     assert Path("r.html").exists()
+    assert Path("s.html").exists()
 
 
 @pytest.mark.parametrize(
@@ -145,17 +150,107 @@ def test_categories_that_look_like_missing_values_stay_categories():
     assert sorted(labels[0]) == ["(missing)", "?", "NA", "None"]
 
 
-def test_features_are_attacked_and_files_of_other_arrays_refused(monkeypatch):
+def pictures(rows, seed):
+    random = np.random.default_rng(seed)
+    labels = random.integers(0, 2, rows)
+    records = random.integers(0, 100, (rows, 5, 5))
+    records[labels == 1, 2] += 100
+    return records.astype(np.uint8), labels
+
+
+@pytest.fixture
+def arrays():
+    for name, seed in (("real", 0), ("held", 1), ("made", 2)):
+        x, y = pictures(420, seed)
+        np.savez(f"{name}.npz", x=x, y=y, own=x.reshape(420, -1)[:, :3].astype(float))
+
+
+def test_images_are_audited_with_gates_and_a_page_and_a_copy_fails(arrays):
+    ours = ("--train", "real.npz", "--holdout", "held.npz", "--label", "y", "--extracted", "own", "--quick")
+    code, said, _ = main(
+        "made.npz", *ours, "--compare", "real.npz", "--fail-above", "copies=0.1", "-o", "images.html"
+    )
+    assert code == 0, said
+    assert "second release" in said
+    assert "class means" in said
+    assert "NO LEAK FOUND" in said
+    page = Path("images.html").read_text()
+    assert "Nearest real records" in page
+    assert json.loads(Path("images.json").read_text())["found"].startswith("No leak found")
+    assert "What was found" in Path("images.md").read_text()
+    code, said, _ = main("real.npz", *ours, "--fail-above", "copies=0.1", "--json")
+    assert code == 1
+    assert json.loads(said)["gates"][0]["verdict"] == "failed"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("made.npz", "--train", "nowhere.npz", "--label", "y"), "expected one array"),
+        (("made.npz", "--train", "real.npz"), "expected one array of images or windows"),
+        (("made.npz", "--train", "real.npz", "--label", "z"), "'z'"),
+        (("made.npz", "--train", "real.npz", "--secret", "x"), "--secret is for tables"),
+        (("made.npz", "--train", "real.npz", "--fail-above", "auc_gap=0.1"), "for images or windows, risk"),
+    ],
+)
+def test_wrong_arrays_are_one_message_and_status_2(arrays, arguments, message):
+    code, _, said = main(*arguments)
+    assert code == 2
+    assert message in said
+    assert "Traceback" not in said
+
+
+def test_a_folder_of_pictures_by_class_is_read_without_an_option():
+    from PIL import Image
+
+    for name, seed in (("real", 0), ("made", 1)):
+        for i, (picture, label) in enumerate(zip(*pictures(24, seed), strict=True)):
+            Path(name, str(label)).mkdir(parents=True, exist_ok=True)
+            Image.fromarray(picture).save(Path(name, str(label), f"{i}.png"))
+    code, said, _ = main("made", "--train", "real", "--quick", "--json")
+    assert code == 0
+    found = json.loads(said)
+    assert found["verdict"] == "inconclusive"
+    assert found["train_rows"] == 24
+    assert found["tables"][0]["classes_apart"] < 1
+
+
+def test_features_are_attacked_with_gates_and_a_page_and_files_of_other_arrays_refused(monkeypatch):
     monkeypatch.setattr("keshi.auditing.feature_audit.ATTACKERS", {"linear": ()})  # the others take seconds
+    monkeypatch.setattr("keshi.auditing.identification.SHORTEST_EPOCH", 5)
     rng = np.random.default_rng(0)
     who = np.repeat(np.arange(4), 200)
     z = rng.normal(size=(800, 3)) + 4 * who[:, None]
-    np.savez("z.npz", z=z, s=who, y=rng.integers(0, 2, 800))
-    code, said, _ = main("--features", "z.npz", "--subject", "s", "--label", "y")
-    assert code == 0
+    y = rng.integers(0, 2, 800)
+    np.savez("z.npz", z=z, s=who, y=y, p=np.eye(2)[y])
+    np.savez("blind.npz", z=rng.normal(size=(800, 3)), s=who)
+    ours = ("--features", "z.npz", "--subject", "s")
+    code, said, _ = main(
+        *ours, "--label", "y", "--softmax", "p", "--compare", "blind.npz", "--fail-above", "risk=0.05",
+        "-o", "z.html",
+    )  # fmt: skip
+    assert code == 1
     assert "LEAK." in said
     assert "No --trial was given" in said
+    assert "worst attacker on softmax" in said
+    assert "gate risk (limit 0.05)" in said
+    page = Path("z.html").read_text()
+    for text in (
+        "LEAK: attacker linear names",
+        "softmax only",
+        "second release",
+        "What this does not protect",
+    ):
+        assert text in page
+    assert main("--features", "blind.npz", "--subject", "s", "--fail-above", "identification=0.2")[0] == 0
     assert main("--features", "z.npz", "--subject", "t")[0] == 2
+    code, _, said = main(*ours, "--fail-above", "membership=0.1")
+    assert code == 2
+    assert "for features, risk, identification" in said
+    np.savez("others.npz", z=z, s=who[::-1])
+    code, _, said = main(*ours, "--compare", "others.npz")
+    assert code == 2
+    assert "same order" in said
     np.savez("objects.npz", z=np.array([{}]), s=np.array([1]))
     code, _, said = main("--features", "objects.npz", "--subject", "s")
     assert code == 2

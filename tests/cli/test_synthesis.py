@@ -129,6 +129,15 @@ def test_the_whole_chain_from_a_table_to_synthetic_records() -> None:
     assert sorted(path.name for path in Path("run/release").iterdir()) == [
         "CARD.md", "embedding", "generator", "statement.json", "synthetic.csv",
     ]  # fmt: skip
+    card = Path("run/release/CARD.md").read_text()
+    for line in (
+        "differential privacy",
+        "- preset: ",
+        "- training steps: 20",
+        "- epsilon: 1",
+        "## Assumed public",
+    ):
+        assert line in card
     first = Path("run/release/synthetic.csv").read_bytes()
     run("synthesize", "people.csv", "--domain", "people.toml", "--epsilon", 1, "--steps", 20, "--rows", 40,
         "-o", "run", "--no-report", "--resume")  # fmt: skip

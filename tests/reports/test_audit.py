@@ -104,7 +104,8 @@ def test_the_checklist_has_nine_hazards_filled_in_from_the_statement_or_left_to_
     empty = {line.hazard: line for line in disclosure_checklist(audit.release.groups, None)}
     assert {line.answer for name, line in empty.items() if name != "bias against small groups"} == {OWNER}
     foreign = {
-        line.hazard: line for line in disclosure_checklist(audit.release.groups, {"sentence": "trust us", "epsilon": 1})
+        line.hazard: line
+        for line in disclosure_checklist(audit.release.groups, {"sentence": "trust us", "epsilon": 1})
     }
     assert foreign["randomness"].answer == foreign["floating point"].answer == OWNER
 

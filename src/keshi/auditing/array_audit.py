@@ -5,7 +5,6 @@ Runs without torch, unless the convolutional classifier is asked for.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -15,7 +14,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from keshi.auditing.array_attacks import TARGETS, Nearness, attack_arrays, nearness
-from keshi.auditing.array_features import Extractor, learnt_extractor
+from keshi.auditing.array_features import LEARNT_FROM, Extractor, learnt_extractor
 from keshi.auditing.array_sets import ArraySet, class_means, holds_images, scaled_alike
 from keshi.auditing.array_utility import LOGISTIC, MLP, ArrayUtility, train_and_test
 from keshi.auditing.holdout_check import HoldoutCheck, check_holdout
@@ -24,7 +23,9 @@ from keshi.auditing.release_attacks import ReleaseAttacks, Risk
 from keshi.auditing.side_by_side import known, notebook_table
 from keshi.auditing.small_groups import SmallGroups, group_shares
 
-FEWEST_HELD = 400  # held-out records, or half of them cannot stand as a release and the other half as its control
+FEWEST_HELD = (
+    400  # held-out records, or half of them cannot stand as a release and the other half as its control
+)
 FEWEST_DISTANT = 100  # records of each set for a distance
 MOST_DISTANT = 10_000  # records of each set for a distance
 MOST_TRAINED = 10_000  # records that a classifier learns from
@@ -140,7 +141,9 @@ class ArrayAudit:
         """The figure of a gate that is no risk, or None and why there is none."""
         if gate == "small_groups":
             groups = self.release.groups
-            return (None if groups is None else groups.erased_share), "no class is small and has enough records"
+            return (
+                None if groups is None else groups.erased_share
+            ), "no class is small and has enough records"
         ours = self.release.mean_accuracy
         if ours is None or not self.ceiling:
             return None, "accuracy needs a hold-out and --label with two classes"
@@ -243,17 +246,18 @@ def audit_arrays(
         by, learnt = extractor, 0
     else:
         say("features")
+        learnt = min(len(mixed) // 2, LEARNT_FROM)
+        teach = mixed.first(learnt) if learnt >= 2 else mixed
         by = learnt_extractor(
-            mixed.records, mixed.labels, test=None if held is None else held.records,
+            teach.records, teach.labels, test=None if held is None else held.records,
             test_labels=None if held is None else held.labels, seed=seed,
         )  # fmt: skip
-        learnt = min(len(mixed) // 2, 10_000)
-    # what the extractor learnt from lies oddly in its features: compare with other training records, if there are any
+    # what the extractor learnt from lies oddly in its features: other training records are compared with
     reference = _features(mixed.take(np.arange(learnt, len(mixed))).first(MOST_DISTANT), by)
     check = None if held is None else check_holdout(reference, _features(held, by), seed=seed)
     cheap = class_means(real)
     others = [one for one in (made, held, second) if one is not None]
-    size = min(len(reference), MOST_DISTANT, *map(len, others))
+    size = min(len(reference), *map(len, others))
     if size < FEWEST_DISTANT:
         notes.append(f"Distances need {FEWEST_DISTANT} records of every set; the smallest has {size}.")
     grey = real.records.ndim == 3 and holds_images(train.records)
@@ -275,30 +279,31 @@ def audit_arrays(
         say(f"classifiers on {what}")
         part = some.take(np.random.default_rng(seed).permutation(len(some))[:MOST_TRAINED])
         assert part.labels is not None
-        images = [one.records[..., None] if grey else one.records for one in (part, held)]  # else they are windows
+        images = [
+            one.records[..., None] if grey else one.records for one in (part, held)
+        ]  # else they are windows
         return tuple(
-            train_and_test(
-                images[0], part.labels, images[1], held.labels, classifiers=classifiers, seed=seed
-            )
+            train_and_test(images[0], part.labels, images[1], held.labels, classifiers=classifiers, seed=seed)
         )
 
-    def audited(name: str, some: ArraySet, control: ArraySet | None, *, learns: bool = True) -> AuditedArrays:
+    def audited(
+        name: str, some: ArraySet, control: ArraySet | None, *, attacked: ArraySet | None = None
+    ) -> AuditedArrays:
         say(name)
+        kept = some if attacked is None else attacked  # what stands as the release in the attacks
         distances = None
         if size >= FEWEST_DISTANT:
             chosen = some.take(np.random.default_rng(seed).permutation(len(some))[:size])
             distances = _distances(reference[:size], _features(chosen, by), seed=seed)
         attacks = near = None
         if control is not None:
-            attacks = attack_arrays(
-                some.records, real.records, control.records, targets=targets, seed=seed
-            )
-            near = nearness(some.records, real.records, control.records, rows=targets, seed=seed)
+            attacks = attack_arrays(kept.records, real.records, control.records, targets=targets, seed=seed)
+            near = nearness(kept.records, real.records, control.records, rows=targets, seed=seed)
         groups = None
         if some.labels is not None and real.labels is not None:
             tables = [pd.DataFrame({"class": one.labels}) for one in (some, real)]
             groups = SmallGroups(group_shares(tables[0], tables[1], columns=["class"]))
-        utility = learned(some, name) if learns else None
+        utility = ceiling if some is held else learned(some, name)
         return AuditedArrays(
             name, len(some), distances, _classes_apart(some, real), utility, attacks, near, groups
         )
@@ -311,11 +316,7 @@ def audit_arrays(
         halves = held.take(random.permutation(len(held)))
         middle = len(held) // 2
         control = halves.take(np.arange(middle, len(held))) if len(held) >= FEWEST_HELD else None
-        shown = halves.first(middle) if control is not None else held
-        best = audited("real hold-out", shown, control, learns=False)
-        best = AuditedArrays(
-            **{**vars(best), "rows": len(held), "utility": ceiling, "classes_apart": _classes_apart(held, real)}
-        )
+        best = audited("real hold-out", held, control, attacked=halves.first(middle))
     cheapest = audited("class means", cheap, held)
     return ArrayAudit(
         release, best, cheapest, compared, ceiling, by.name, by.accuracy, by.tested,
@@ -336,7 +337,9 @@ def _distances(real: NDArray[np.floating], made: NDArray[np.floating], *, seed: 
             frechet_distance(real[random.integers(n, size=n)], made[random.integers(n, size=n)])
             for _ in range(DRAWS)
         ]
-        reach = 1.96 * float(np.std(draws, ddof=1))  # its spread only: drawing again moves the value itself upwards
+        reach = 1.96 * float(
+            np.std(draws, ddof=1)
+        )  # its spread only: drawing again moves the value itself upwards
         interval = (max(value - reach, 0.0), value + reach)
     return ArrayDistances(value, interval, kernel_distance(real, made, seed=seed), len(real))
 

@@ -86,7 +86,9 @@ def learnt_extractor(
         accuracy = float((model.predict((test.reshape(len(test), -1) - mean) / spread) == test_labels).mean())
     sides = "-".join(map(str, (flat.shape[1], *HIDDEN)))
     name = f"last hidden layer of a perceptron {sides}, learnt from {len(flat):,} real records in {EPOCHS} epochs"
-    return Extractor(f"{name}, seed {seed}", extract, accuracy, 0 if accuracy is None or test is None else len(test))
+    return Extractor(
+        f"{name}, seed {seed}", extract, accuracy, 0 if accuracy is None or test is None else len(test)
+    )
 
 
 def _components(flat: NDArray[np.float32], *, seed: int) -> Extractor:

@@ -91,12 +91,17 @@ class FeatureAudit:
 
     def to_json(self) -> dict[str, Any]:
         """Plain numbers (NaN where there is none)."""
-        worst = {"worst": self.worst[0], "floor": self.floor, "risk": self.risk, "interval": list(self.interval())}
+        worst = {
+            "worst": self.worst[0],
+            "floor": self.floor,
+            "risk": self.risk,
+            "interval": list(self.interval()),
+        }
         return {**asdict(self), **worst, "verdict": self.verdict}
 
     def _repr_html_(self) -> str:
         """For notebooks: the verdict, and every attacker beside the floors."""
-        rows = [("worst attacker: " + self.worst[0], self.worst[1].accuracy)]
+        rows: list[tuple[str, float | None]] = [("worst attacker: " + self.worst[0], self.worst[1].accuracy)]
         rows += [(f"worst attacker on {name}", one.accuracy) for name, one in self.beside.items()]
         rows += [("knowing the true label alone", self.label_only), ("most frequent person", self.majority)]
         cells = "".join(

@@ -26,7 +26,16 @@ GATES = {
 }
 FIGURES = ("auc_gap", "accuracy_gap", "two_way", "small_groups")  # all others are risks, with an interval
 GATES_OF = {
-    "table": ("risk", "attribute", "linkability", "copies", "membership", "auc_gap", "two_way", "small_groups"),
+    "table": (
+        "risk",
+        "attribute",
+        "linkability",
+        "copies",
+        "membership",
+        "auc_gap",
+        "two_way",
+        "small_groups",
+    ),
     "arrays": ("risk", "copies", "membership", "accuracy_gap", "small_groups"),
     "features": ("risk", "identification"),
 }

@@ -1,4 +1,4 @@
-"""Is the hold-out of the population that the training records are from? Where it is not, a leak and a drift look alike."""
+"""Is the hold-out of the population of the training records? Where it is not, a leak and a drift look alike."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ FALSE_ALARM = 0.01
 
 @dataclass(frozen=True)
 class HoldoutCheck:
-    """How well a classifier that never sees the release tells training records from held-out ones: 0.5 is as it should be.
+    """How well a classifier that never sees the release tells training from held-out records: it should be 0.5.
 
     `differs` where the 99 % interval of the area under its ROC curve lies above 0.5.
     """

@@ -1,8 +1,8 @@
 """Were bounds read from the records? A release that is cut at the training table's own extremes hands out one person's.
 
 Only what piles up can be seen from records alone: a generator that is clipped at the smallest and the largest value of
-its training table puts many records exactly there. Bounds that shape a release without showing are found by auditing the
-mechanism.
+its training table puts many records exactly there. Bounds that shape a release without showing are found by auditing
+the mechanism.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ def kept_extremes(
             if here != extreme or (held == extreme).any():
                 continue
             ours, theirs = int((made == extreme).sum()), int((real == extreme).sum())
-            counts = [[ours, len(made) - ours], [theirs, len(real) - theirs]]
+            counts = np.array([[ours, len(made) - ours], [theirs, len(real) - theirs]])
             p = float(fisher_exact(counts, alternative="greater")[1])
             if ours >= FEWEST_PILED and p < FALSE_ALARM / (2 * len(numbers)):
                 found.append(KeptExtreme(str(name), end, theirs, ours, p))

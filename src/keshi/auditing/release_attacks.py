@@ -97,7 +97,9 @@ class ReleaseAttacks:
             "exact copies, risk": self.copies.exact,
             "near copies, risk": self.copies.near,
         }
-        found = {name: one.risk if one.is_conclusive else None for name, one in rates.items() if one is not None}
+        found = {
+            name: one.risk if one.is_conclusive else None for name, one in rates.items() if one is not None
+        }
         areas = {f"membership, {one.attack}, AUC": one for one in self.membership}
         return found | {name: one.auc if one.is_conclusive else None for name, one in areas.items()}
 

@@ -131,7 +131,9 @@ class ReleaseAudit:
             return self.release.fidelity.equal_width.mean_two_way, "a table of one column has no pairs"
         if gate == "small_groups":
             groups = self.release.groups
-            return (None if groups is None else groups.erased_share), "no small group has enough rows to be judged"
+            return (
+                None if groups is None else groups.erased_share
+            ), "no small group has enough rows to be judged"
         ours = self.release.utility.mean_roc_auc if self.release.utility else None
         best = self.ceiling.mean_roc_auc if self.ceiling else None
         if ours is None or best is None:

@@ -18,7 +18,6 @@ from keshi.auditing.membership import (
     FALSE_POSITIVE_RATES,
     MembershipAttack,
     RateAt,
-    delong,
     score_membership,
 )
 from keshi.auditing.mixed_distance import distance_blocks, encode_rows, nearest
@@ -118,6 +117,13 @@ def _likelihood_ratios(score: np.ndarray, is_member: np.ndarray, attacked: np.nd
     return (attacked * (inside - outside) - (inside**2 - outside**2) / 2) / spread
 
 
+def _area(inside: np.ndarray, outside: np.ndarray) -> float:
+    """Area under the ROC curve without its error, which is what takes time; ties count half."""
+    ordered = np.sort(outside)
+    below = np.searchsorted(ordered, inside, "left") + np.searchsorted(ordered, inside, "right")
+    return float(below.mean() / (2 * len(outside)))
+
+
 def _judged_by_models(score: np.ndarray, is_member: np.ndarray, *, seed: int) -> MembershipAttack:
     pooled = score_membership("shadow models", score[is_member], score[~is_member], seed=seed)
     rates = tuple(
@@ -136,7 +142,7 @@ def _judged_by_models(score: np.ndarray, is_member: np.ndarray, *, seed: int) ->
         place = np.ix_(random.integers(models, size=models), random.integers(targets, size=targets))
         inside, outside = score[place][is_member[place]], score[place][~is_member[place]]
         if min(len(inside), len(outside)) > 1:
-            draws.append(delong(inside, outside)[0])
+            draws.append(_area(inside, outside))
     error = max(float(np.std(draws)), pooled.error) if draws else math.nan
     assert not rates or len(rates) == len(FALSE_POSITIVE_RATES)
     return MembershipAttack(

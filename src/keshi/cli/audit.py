@@ -70,7 +70,9 @@ def audit(
     ),
     trial: str | None = typer.Option(None, "--trial", help="With --features: array of the recordings."),
     softmax: str | None = typer.Option(
-        None, "--softmax", help="With --features: array of predicted class probabilities, attacked beside them."
+        None,
+        "--softmax",
+        help="With --features: array of predicted class probabilities, attacked beside them.",
     ),
     raw: str | None = typer.Option(
         None, "--raw", help="With --features: array of what they were made from, attacked beside them."
@@ -78,7 +80,9 @@ def audit(
     extracted: str | None = typer.Option(
         None, "--extracted", help="With images: array of your own features of each, for both distances."
     ),
-    cnn: bool = typer.Option(False, "--cnn", help="With images: a convolutional classifier too. Imports torch."),
+    cnn: bool = typer.Option(
+        False, "--cnn", help="With images: a convolutional classifier too. Imports torch."
+    ),
     as_json: bool = typer.Option(False, "--json", help="For programs."),
 ) -> None:
     """Attack a release and measure its use, beside real held-out records and the cheapest release possible.
@@ -111,10 +115,18 @@ def audit(
     if holds_arrays(synthetic):
         from keshi.cli.audit_arrays import audit_array_files
 
-        given = {"secret": secret, "known": known, "categorical": categorical, "ignore": ignore, "missing": missing}
+        given = {
+            "secret": secret,
+            "known": known,
+            "categorical": categorical,
+            "ignore": ignore,
+            "missing": missing,
+        }
         for name, values in given.items():
             if values:
-                raise ValueError(f"--{name} is for tables; {synthetic} holds images or windows. Leave it out.")
+                raise ValueError(
+                    f"--{name} is for tables; {synthetic} holds images or windows. Leave it out."
+                )
         order = read_order(kind="arrays", **asked)
         audit_array_files(
             order, synthetic, train, holdout=holdout, compare=compare, label=label, extracted=extracted,
@@ -154,7 +166,9 @@ def audit_tables(
 
     files = {"train": train, "synthetic": synthetic, "holdout": holdout, "compare": compare}
     tables = {
-        name: read_table(path, missing=missing, ignore=ignore) for name, path in files.items() if path is not None
+        name: read_table(path, missing=missing, ignore=ignore)
+        for name, path in files.items()
+        if path is not None
     }
     with progress_bar("auditing") as advance:
         steps = iter(range(1, 100))

@@ -112,9 +112,7 @@ def read_features(path: Path, named: dict[str, str | None]) -> dict[str, np.ndar
             f"{path}: expected an npz file of plain arrays, without pickled objects."
         ) from error
     wrong = {name: one.shape for name, one in arrays.items() if one.ndim < 1 or len(one) != len(arrays["z"])}
-    if wrong or any(
-        arrays[role].ndim != 1 for role in roles if role not in ("softmax", "raw")
-    ):
+    if wrong or any(arrays[role].ndim != 1 for role in roles if role not in ("softmax", "raw")):
         raise RecordsError(f"{path}: every array needs one entry a row; {wrong or roles} do not.")
     return arrays
 

@@ -69,7 +69,7 @@ def demo(
         write_table(generator.sample_batches(20_000, seed=seed), release / "synthetic.csv")
         statement = generator.statement
         write_atomically(release / "statement.json", json_to_bytes(statement.to_dict()))
-        write_atomically(release / "CARD.md", release_card(statement, generator.domain).encode())
+        write_atomically(release / "CARD.md", release_card(generator, seed=seed).encode())
         censoring_sections = _sensor_part(folder / "sensor" / "release", private, seed=seed, quick=quick)
         report = synthesis_report(
             "keshi demo: a synthetic table and a censored sensor",

@@ -147,7 +147,7 @@ def synthesize(
         print(counts[-1], file=sys.stderr)
     statement = embedding.statement
     write_atomically(release / "statement.json", json_to_bytes(statement.to_dict()))
-    write_atomically(release / "CARD.md", release_card(statement, known).encode())
+    write_atomically(release / "CARD.md", release_card(generator, seed=seed).encode())
     remove_leftovers(left_by_killed_runs)
     mark_run(output, verb="synthesize")
     print(f"wrote {release} ({synthetic.name} with {rows:,} records, embedding, generator, statement.json)")
@@ -261,16 +261,23 @@ def write_private_report(
     write_report(page, private / "report.html", private / "report.json")
 
 
-def release_card(statement: PrivacyStatement, domain: Domain) -> str:
-    """The card that goes with a release: the promise, what was assumed public, what is in the folder."""
+def release_card(generator: Generator, *, seed: int) -> str:
+    """The card that goes with a release: the promise, the settings, what was assumed public, what is in the folder.
+
+    Nothing measured stands here: utility and leakage are exact statistics, and stay in the owner's folder.
+    """
     from keshi.reports.synthesis import NOT_PROTECTED
 
+    statement, domain = generator.statement, generator.domain
     lines = [
         "# Release card",
         "",
         statement.sentence,
         "",
         "The guarantee covers everything in this folder together.",
+        "",
+        "## Settings",
+        *(f"- {name}: {value}" for name, value in report_settings(generator, seed=seed).items()),
         "",
         "## Assumed public",
         *(f"- {item}" for item in statement.assumed_public),

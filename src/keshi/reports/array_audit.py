@@ -62,7 +62,10 @@ def array_audit_report(
         settings, cost: For the last section.
     """
     sections: list[Section] = [gates_section(gates)] if gates else []
-    sections += [privacy_section(audit), side_by_side_section(audit, cheapest="the mean record of every class")]
+    sections += [
+        privacy_section(audit),
+        side_by_side_section(audit, cheapest="the mean record of every class"),
+    ]
     if audit.release.distances is not None:
         sections.append(distances_section(audit))
     if audit.release.utility and audit.ceiling:
@@ -122,9 +125,8 @@ def distances_section(audit: ArrayAudit) -> Section:
     )  # fmt: skip
     accuracy = ""
     if audit.extractor_accuracy is not None:
-        accuracy = (
-            f" It names the class of {audit.extractor_accuracy:.1%} of {audit.extractor_tested:,} held-out records."
-        )
+        tested = f"{audit.extractor_tested:,} held-out records"
+        accuracy = f" It names the class of {audit.extractor_accuracy:.1%} of {tested}."
     text = (
         f"Distances to real training records on features: {audit.extractor}.{accuracy} They compare with other figures "
         "only where extractor and number of records are the same. The real hold-out is the floor."
@@ -135,7 +137,12 @@ def distances_section(audit: ArrayAudit) -> Section:
     )  # fmt: skip
     highlights = [] if release is None else [(number(release.frechet), "Frechet distance", beside)]
     return Section(
-        "Distances", text, (), [Table(heading, rows, "Distance to the training records")], highlights, exact=True
+        "Distances",
+        text,
+        (),
+        [Table(heading, rows, "Distance to the training records")],
+        highlights,
+        exact=True,
     )
 
 

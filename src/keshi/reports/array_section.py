@@ -40,8 +40,8 @@ def pictures_section(
     ]
     figure = Figure(
         panels,
-        f"{column[:1].upper()}{column[1:]}: one row for each class ({', '.join(names)}), {EXAMPLES} pictures each. Those on the real side are "
-        "records of the data.",
+        f"{column[:1].upper()}{column[1:]}: one row for each class ({', '.join(names)}), {EXAMPLES} "
+        "pictures each. Those on the real side are records of the data.",
         "Two grids of pictures, real and synthetic, one row for each class.",
     )
     text = (

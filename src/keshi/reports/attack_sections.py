@@ -100,7 +100,9 @@ def _privacy_highlights(attacks: ReleaseAttacks, check: HoldoutCheck | None) -> 
     beside = f"{len(attacks.leaks)} attacks beyond chance" if attacks.leaks else "no proof of safety"
     found: list[tuple[str, str, str]] = [(attacks.verdict, "verdict of all attacks", beside)]
     if check is not None and check.differs:
-        found.append((number(check.auc), "AUC: hold-out against training records", "unlike; a leak may be that"))
+        found.append(
+            (number(check.auc), "AUC: hold-out against training records", "unlike; a leak may be that")
+        )
     worst = max(
         (one for one in attacks.membership if one.is_conclusive), key=lambda one: one.auc, default=None
     )

@@ -20,7 +20,7 @@ NO_STATEMENT = (
     "No worst-case guarantee: what follows was measured on these features, with attackers that were trained for it."
 )
 NOT_PROTECTED = (
-    "Against a better attacker than these: fresh networks of three sizes that learn from recordings of the same people.",
+    "Against a better attacker than these: fresh networks of three sizes that learn from other recordings of the people.",
     "Other traits than who it is: age, health or place may be read off the same features.",
     "People whose recordings are unlike those audited here.",
     "Whole recordings: what is uncertain in one window can be certain over many.",
@@ -116,13 +116,20 @@ def identification_section(audit: FeatureAudit, *, has_trials: bool) -> Section:
         ("most frequent person of the true label", audit.label_only),
         ("most frequent person of the predicted label", audit.predicted_only),
     ]
-    heading = ("what is attacked", "rows named", "95 % interval", "recordings named", "bits a row", "n (rows)")
+    heading = (
+        "what is attacked",
+        "rows named",
+        "95 % interval",
+        "recordings named",
+        "bits a row",
+        "n (rows)",
+    )
     rows = [(one, *_figures(result, has_trials=has_trials)) for one, result in shown.items()]
     rows += [(what, share, None, None, None, audit.test_rows) for what, share in floors if share is not None]
     low, high = audit.interval()
     text = (
-        f"{found_sentence(audit)} Attackers are trained afresh on the finished features, and named rows are of recordings that they did "
-        "not learn from. At least so many bits leak as the table says; a better attacker may find more."
+        f"{found_sentence(audit)} Attackers are trained afresh on the finished features, and judged on recordings that "
+        "they did not learn from. At least so many bits leak as the table says; a better attacker may find more."
     )
     if audit.beside:
         text += " Beside the features stand the worst attackers on the softmax, raw records or second release given."
@@ -137,7 +144,11 @@ def identification_section(audit: FeatureAudit, *, has_trials: bool) -> Section:
         [("named by the worst of the attackers, with its 95 % interval", "made", "dot")],
         data=audit.to_json(),
     )
-    trials = "" if math.isnan(worst.trial_accuracy) or not has_trials else f"; {number(worst.trial_accuracy)} of recordings"
+    trials = (
+        ""
+        if math.isnan(worst.trial_accuracy) or not has_trials
+        else f"; {number(worst.trial_accuracy)} of recordings"
+    )
     highlights = [
         (audit.verdict, "verdict", f"attacker {name}, the worst of {len(audit.attackers)}"),
         (
