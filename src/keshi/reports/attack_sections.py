@@ -232,8 +232,19 @@ def side_by_side_section(audit: AuditOfRelease, *, cheapest: str = "independent 
 
 def gates_section(gates: Sequence[GateResult]) -> Section:
     """What the pipeline asked for, and what came out."""
-    rows = [(one.name, GATES[one.name], one.limit, one.value, one.verdict, one.reason) for one in gates]
-    heading = ("gate", "what it is", "limit", "value", "verdict", "reason")
+    rows = [
+        (
+            one.name,
+            GATES[one.name],
+            one.limit,
+            one.value,
+            None if one.interval is None else "{:.3f} to {:.3f}".format(*one.interval),
+            one.verdict,
+            one.reason,
+        )
+        for one in gates
+    ]
+    heading = ("gate", "what it is", "limit", "value", "95 % interval", "verdict", "reason")
     missed = [one.name for one in gates if one.verdict != "passed"]
     value = f"{len(gates) - len(missed)} of {len(gates)}"
     beside = f"not: {', '.join(missed)}" if missed else ""
