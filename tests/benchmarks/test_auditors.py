@@ -42,5 +42,3 @@ def test_the_published_results_hold_every_system_and_the_releases_whose_truth_is
     assert verdicts["other real people"] == "no leak found"
     assert verdicts["all training rows"] == verdicts["the same, 5 % copied"] == "leak"
     assert auditors.RESULTS.with_suffix(".md").read_text() == auditors.markdown(results)
-
-

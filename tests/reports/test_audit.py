@@ -7,12 +7,27 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from keshi.auditing.array_audit import audit_arrays
+from keshi.auditing.array_sets import ArraySet
+from keshi.auditing.array_utility import LOGISTIC
+from keshi.auditing.feature_audit import FeatureAudit
 from keshi.auditing.gates import check_gates
+from keshi.auditing.identification import Identification
 from keshi.auditing.release_audit import audit_release
+from keshi.reports.array_audit import array_audit_report
 from keshi.reports.audit import NO_STATEMENT, audit_report
 from keshi.reports.checklist import OWNER, disclosure_checklist
+from keshi.reports.feature_audit import feature_audit_report
 from keshi.reports.markdown import report_markdown
-from keshi.reports.report import Report, Section, Table, report_html, report_json, write_report
+from keshi.reports.report import (
+    Report,
+    Section,
+    Table,
+    report_html,
+    report_json,
+    with_sections,
+    write_report,
+)
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 HOSTILE = "<script>|*x*"
@@ -116,8 +131,41 @@ def test_without_a_holdout_the_page_says_that_privacy_is_inconclusive():
     assert "inconclusive" in page
 
 
+def images_report():
+    """The page of images, from few of them."""
+    draw = np.random.default_rng(0)
+    labels = np.repeat([0, 1], 125)
+    train, made, held = (
+        ArraySet((draw.integers(0, 200, (250, 5, 5)) + 50 * labels[:, None, None]).astype(np.uint8), labels)
+        for _ in range(3)
+    )
+    found = audit_arrays(made, train, holdout=held, compare=train, classifiers=(LOGISTIC,))
+    return array_audit_report(found, real=train, made=made, images=True)
+
+
+def features_report():
+    """The page of features, from made-up figures."""
+    one = Identification(0.6, 0.5, 0.7, 0.1, 0.8, 1.2, 5, 10, 400)
+    found = FeatureAudit(
+        {"linear": one, "800-200": one}, 0.1, 0.2, 0.9, 10, 900, 400, 60, beside={"softmax": one}
+    )
+    gates = check_gates(found, {"risk": 0.05})
+    return feature_audit_report(found, has_trials=True, gates=gates)
+
+
+def test_the_page_of_features_names_the_worst_attacker_the_floor_and_the_gate():
+    page = report_html(features_report())
+    assert "LEAK: attacker linear names 60.0% of the rows, 20.0% without any features." in page
+    assert page.index("What was found") < page.index("At a glance")
+    assert "0 of 1" in page
+    for row in ("softmax only", "most frequent person of the true label", "macro-F1 of the label"):
+        assert row in page
+
+
 @pytest.mark.skipif(CHROMIUM is None, reason="no Chromium here")
 def test_a_browser_opens_the_page_without_errors_and_nothing_overflows_sideways(report, tmp_path):
+    # one page with the sections of all three kinds of audit: a browser takes seconds to start
+    report = with_sections(report, *images_report().sections, *features_report().sections)
     probe = """<script>
       const wide = [...document.querySelectorAll("main *:not(svg *)")].filter(e =>
         !e.closest(".scroll, .for-ears") && e.getBoundingClientRect().right > innerWidth + 1).map(e => e.tagName);
