@@ -28,7 +28,7 @@ def people(rows, seed, classes=("no", "yes")):
 
 
 def test_each_classifier_learns_from_real_rows_and_nothing_from_independent_columns():
-    train, test = people(1500, 0), people(1000, 1)
+    train, test = people(3000, 0), people(1000, 1)
     real = train_on_synthetic_test_on_real(train, test, label="y")
     assert [s.classifier for s in real.scores] == list(CLASSIFIERS)
     assert real.positive == "yes"  # the rarer class
@@ -38,7 +38,7 @@ def test_each_classifier_learns_from_real_rows_and_nothing_from_independent_colu
     # one draw may rank along a strong column by chance, in either direction; the mean over draws is a coin's
     areas = [
         train_on_synthetic_test_on_real(
-            independent_columns(train, seed=seed), test, label="y", classifiers=("logistic_regression",)
+            independent_columns(train[:800], seed=seed), test, label="y", classifiers=("logistic_regression",)
         ).mean_roc_auc
         for seed in range(20)
     ]
