@@ -41,12 +41,12 @@ def run(*arguments):
 
 
 def test_too_few_trials_are_inconclusive_and_exit_with_0(embedding):
-    result = run(embedding, "--trials", 200)
+    result = run(embedding, "--trials", 100)
     assert result.exit_code == 0
     assert "claim: (1, 1e-05)-differential privacy for adding or removing one record" in result.output
     assert "FAILED" not in result.output
     last = result.output.strip().splitlines()[-1]
-    assert last.startswith("INCONCLUSIVE: every check passed, but 200 trials are too few")
+    assert last.startswith("INCONCLUSIVE: every check passed, but 100 trials are too few")
 
 
 def test_enough_trials_are_consistent(domain_file):
@@ -73,7 +73,7 @@ def test_a_claim_given_beside_an_embedding_is_refused(embedding):
 
 
 def test_subjects_are_audited_from_a_domain_file(domain_file):
-    result = run(domain_file, "--subject", "name", "--max-records", 2, "--trials", 200)
+    result = run(domain_file, "--subject", "name", "--max-records", 2, "--trials", 100)
     assert result.exit_code == 0
     assert "for adding or removing one subject" in result.output
     assert "the records of a subject weigh one unit together" in result.output
@@ -103,7 +103,7 @@ def test_the_learning_of_a_learnt_domain_is_audited_too(tmp_path, monkeypatch):
         unit=PrivacyUnit(),
     )
     made.save(tmp_path / "people.embedding")
-    found = json.loads(run(tmp_path / "people.embedding", "--trials", 200, "--json").output)
+    found = json.loads(run(tmp_path / "people.embedding", "--trials", 100, "--json").output)
     assert found["epsilon"] == pytest.approx(0.5, rel=1e-5)
     assert found["learning"]["epsilon"] == 1.0
     assert found["verdict"] == found["learning"]["verdict"] == "inconclusive"

@@ -14,11 +14,11 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from keshi.auditing.array_attacks import TARGETS, Nearness, attack_arrays, nearness
+from keshi.auditing.array_distances import ArrayDistances, array_distances
 from keshi.auditing.array_features import LEARNT_FROM, Extractor, learnt_extractor
 from keshi.auditing.array_sets import ArraySet, class_means, holds_images, scaled_alike
 from keshi.auditing.array_utility import LOGISTIC, MLP, ArrayUtility, train_and_test
 from keshi.auditing.holdout_check import HoldoutCheck, check_holdout
-from keshi.auditing.image_distances import KernelDistance, frechet_distance, kernel_distance
 from keshi.auditing.release_attacks import ReleaseAttacks, Risk
 from keshi.auditing.side_by_side import known, notebook_table
 from keshi.auditing.small_groups import SmallGroups, group_shares
@@ -29,26 +29,7 @@ FEWEST_HELD = (
 FEWEST_DISTANT = 100  # records of each set for a distance
 MOST_DISTANT = 10_000  # records of each set for a distance
 MOST_TRAINED = 10_000  # records that a classifier learns from
-DRAWS = 20  # of the bootstrap of the Frechet distance
-WIDEST_DRAWN = 256  # features, beyond which the bootstrap takes minutes
 DEFAULT_CLASSIFIERS = (LOGISTIC, MLP)  # the third needs torch
-
-
-@dataclass(frozen=True)
-class ArrayDistances:
-    """How far a set is from the real training records, on features.
-
-    Attributes:
-        frechet: Squared Frechet distance; biased upwards, alike for sets of one size.
-        frechet_interval: 95 %, by bootstrap over the records of both sets; None for very wide features.
-        kernel: Kernel distance, unbiased.
-        rows: Records of each of the two sets.
-    """
-
-    frechet: float
-    frechet_interval: tuple[float, float] | None
-    kernel: KernelDistance
-    rows: int
 
 
 @dataclass(frozen=True)
@@ -294,7 +275,7 @@ def audit_arrays(
         distances = None
         if size >= FEWEST_DISTANT:
             chosen = some.take(np.random.default_rng(seed).permutation(len(some))[:size])
-            distances = _distances(reference[:size], _features(chosen, by), seed=seed)
+            distances = array_distances(reference[:size], _features(chosen, by), seed=seed)
         attacks = near = None
         if control is not None:
             attacks = attack_arrays(kept.records, real.records, control.records, targets=targets, seed=seed)
@@ -326,22 +307,6 @@ def audit_arrays(
 
 def _features(some: ArraySet, by: Extractor) -> NDArray[np.floating]:
     return by.extract(some.records) if some.features is None else some.features
-
-
-def _distances(real: NDArray[np.floating], made: NDArray[np.floating], *, seed: int) -> ArrayDistances:
-    random = np.random.default_rng(seed)
-    value, interval = frechet_distance(real, made), None
-    if real.shape[1] <= WIDEST_DRAWN:
-        n = len(real)
-        draws = [
-            frechet_distance(real[random.integers(n, size=n)], made[random.integers(n, size=n)])
-            for _ in range(DRAWS)
-        ]
-        reach = 1.96 * float(
-            np.std(draws, ddof=1)
-        )  # its spread only: drawing again moves the value itself upwards
-        interval = (max(value - reach, 0.0), value + reach)
-    return ArrayDistances(value, interval, kernel_distance(real, made, seed=seed), len(real))
 
 
 def _classes_apart(some: ArraySet, real: ArraySet) -> float | None:
