@@ -12,7 +12,9 @@ def test_training_heldout_and_other_people_are_different_rows():
     assert not parts[0].drop(columns="part").equals(parts[1].drop(columns="part"))
     made = dict(auditors.releases(split, others, Path("."), quick=True, done=("all training rows",)))
     assert set(made) == {"other real people", "the same, 5 % copied"}
-    copied, real = (one.astype(object).fillna("-").to_numpy() for one in (made["the same, 5 % copied"], split.train))
+    copied, real = (
+        one.astype(object).fillna("-").to_numpy() for one in (made["the same, 5 % copied"], split.train)
+    )
     same = (copied == real).all(axis=1)
     assert same[:25].all()
     assert same[25:].mean() < 0.05

@@ -16,7 +16,9 @@ from keshi.reports.interval_chart import intervals
 from keshi.reports.report import Figure, Report, Section, Table
 from keshi.reports.sections import settings_section
 
-NO_STATEMENT = "No worst-case guarantee: what follows was measured on these features, with freshly trained attackers."
+NO_STATEMENT = (
+    "No worst-case guarantee: what follows was measured on these features, with freshly trained attackers."
+)
 NOT_PROTECTED = (
     "Against a better attacker than these, which are fresh networks of three sizes.",
     "Other traits than who it is: age, health or place may be read off the same features.",
