@@ -113,9 +113,8 @@ def second_look(domain: Domain, first: Measurement, *, mu: float, resolution: Re
     bins = resolution.pair_bins * math.sqrt(total / pair_noise)
     numbers = sum(slot.kind == "numerical" for slot in domain.slots)
     room = math.isqrt(MOST_PAIRS_OF_CELLS) - fewest_cells(domain, resolution)
-    affordable = resolution.least_pair_bins + room / max(
-        1, 2 * numbers
-    )  # up to twice as many intervals as aimed at
+    spare = room / max(1, 2 * numbers)  # there may be twice as many intervals as aimed at
+    affordable = resolution.least_pair_bins + spare
     bins = float(np.clip(bins, resolution.least_pair_bins, min(resolution.most_pair_bins, affordable)))
     names = dict.fromkeys(slot.column for slot in domain.slots)
     fine: list[Partition] = []
