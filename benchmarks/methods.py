@@ -81,6 +81,7 @@ def all_methods(*, quick: bool = False) -> dict[str, Method]:
         Method("SDV GaussianCopula", "sdv_runner.py", "gaussian copula", "sdv"),
         Method("OpenDP MST", "opendp_runner.py", "mst", "opendp"),
         Method("OpenDP AIM", "opendp_runner.py", "aim", "opendp"),
+        Method("DP-SGD GAN", "dpsgd_gan_runner.py", "gan", "opacus"),
     ]
     return {method.name: method for method in [*ours, *peers]}
 
