@@ -1,12 +1,12 @@
 """A small label-conditional GAN whose discriminator is trained with DP-SGD (opacus); for records of any shape.
 
 Only the discriminator sees records, and only through clipped gradients with noise; the generator learns from the
-discriminator, which costs nothing (post-processing). Class shares come from noisy counts, a small part of the same budget.
-The networks are the caller's: generator(latent, one_hot_label) -> records, discriminator(records, one_hot_label) -> (n,)
-logits, without batch normalisation in the discriminator. Runs in an environment with opacus and without keshi.
+discriminator, which costs nothing (post-processing). Class shares come from noisy counts, a small part of the same
+budget. The networks are the caller's: generator(latent, one_hot_label) -> records, and without batch normalisation
+discriminator(records, one_hot_label) -> (n,) logits. Runs in an environment with opacus and without keshi.
 
-Several steps of the discriminator for one of the generator: with few, the noise wins (Bie, Kamath, Zhang, "Private GANs,
-Revisited", 2023).
+Several steps of the discriminator for one of the generator: with few, the noise wins (Bie, Kamath, Zhang, "Private
+GANs, Revisited", 2023).
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ def least(spent, epsilon: float) -> float:
 
 
 def calibrated(*, epsilon: float, delta: float, sampling_rate: float, steps: int) -> Noise:
-    """Noise by opacus' accountant, for adding or removing one record: counts and gradients together (epsilon, delta)."""
+    """Noise by opacus' accountant: counts and gradients together (epsilon, delta), adding or removing one record."""
 
     def spent(*mechanisms: tuple[float, float, int]) -> float:
         accountant = PRVAccountant()

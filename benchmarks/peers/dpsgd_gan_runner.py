@@ -1,8 +1,8 @@
 """DP-SGD GAN on tables: the trainer of dpsgd_gan.py with two small networks.
 
-Numbers lie between 0 and 1 by their public bounds, with a yes-or-no cell for missing ones; categories are one-hot, drawn by
-Gumbel softmax (hard values, soft gradients), so that the discriminator cannot tell rows by their softness. The label is no
-part of the row: both networks are told it.
+Numbers lie between 0 and 1 by their public bounds, with a yes-or-no cell for missing ones; categories are one-hot,
+drawn by Gumbel softmax (hard values, soft gradients), so that the discriminator cannot tell rows by their softness.
+The label is no part of the row: both networks are told it.
 """
 
 from __future__ import annotations

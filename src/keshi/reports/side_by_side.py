@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 
 from keshi._validate import positive_integer
-from keshi.auditing.cells import MISSING, Bounds, CellColumn, as_numbers, cut_into_cells, shared_columns
+from keshi.auditing.cells import MISSING, Bounds, CellColumn, cut_into_cells, shared_columns
 from keshi.auditing.fidelity import cramers_v, joint_cells
 from keshi.errors import RecordsError
 from keshi.reports.charts import number
@@ -21,8 +21,9 @@ from keshi.reports.report import Figure, Panel, Report, Section, Table
 from keshi.reports.small_multiples import Axis, cell_map, lying_bars, standing_bars
 
 REAL = "real"
-MOST_COLUMNS = 60  # pictures; the tables list every column and every pair
+MOST_COLUMNS = 60  # pictures; the table lists every column
 MOST_PAIRS = 60
+MOST_ROWS = 200  # of the table of pairs
 MOST_BARS = 8  # of a category, the last one all others together
 MOST_CELLS = 12  # the same for one side of a pair
 LARGEST_PICTURES = 1_300_000  # bytes of all pairs together: the page stays below 2 MB
@@ -216,10 +217,10 @@ def columns_section(names: Sequence[str], columns: Sequence[CommonColumn]) -> Se
             _column_caption(column),
             f"A row of charts of {column.name}: the real shares, then those of each release with the real outline.",
             _cells_table(names, column),
-            legend=(("release", "made", "bar"), (REAL, "real", "outline")),
+            legend=(("release", "made", "bar"), (REAL, "real", "outline")) if index == 0 else (),
             data={"labels": column.labels, "shares": column.shares},
         )
-        for column in shown
+        for index, column in enumerate(shown)
     ]
     text = "Bars are shares of rows, on one scale in each row; the outline is the real table."
     if len(shown) < len(columns):
@@ -274,11 +275,11 @@ def pairs_section(names: Sequence[str], pairs: Sequence[CommonPair]) -> Section:
             break
         figures.append(_pair_figure(names, pair, panels))
     text = (
-        "Each square is a cell of two columns; the shade grows with the square root of the share of rows in it, on one scale "
-        f"in each row. The pairs that depend most on each other in the real table come first: {len(figures)} of "
-        f"{len(pairs)} are drawn, all are in the table below."
+        "Each square is a cell of two columns; the shade grows with the square root of the share of rows in it, "
+        "on one scale in each row. The pairs that depend most on each other in the real table come first: "
+        f"{len(figures)} of {len(pairs)} are drawn, {min(len(pairs), MOST_ROWS)} are in the table below."
     )
-    rows = [(pair.name, pair.dependence, *map(float, pair.distances)) for pair in pairs]
+    rows = [(pair.name, pair.dependence, *map(float, pair.distances)) for pair in pairs[:MOST_ROWS]]
     table = Table(("pair", "dependence (Cramér's V)", *names), rows, "Distance of each pair")
     return Section("Columns in pairs", text, figures, [table], exact=True)
 

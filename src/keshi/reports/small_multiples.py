@@ -53,7 +53,7 @@ def standing_bars(
     places[axis.cells_within :] += gap
     step = (WIDTH - 8) / (len(shares) + (gap if axis.cells_within < len(shares) else 0))
     rise = (base - 14) / (top or 1.0)
-    parts = [_level(top, lambda value: f"M4 {base - value * rise:.1f}H{WIDTH - 4}", 4, base, rise)]
+    parts = [_level(top, base, rise)]
     parts.append(
         _bars(shares, places * step + 4, step, base, rise, colour="real" if outline is None else "made")
     )
@@ -147,18 +147,18 @@ def cell_map(shares: np.ndarray, down: Axis, across: Axis, *, strongest: float, 
         if down.ends is not None and anchor != "middle":
             place = down.cells_within - place
         y = 4 + place * high + {"start": 0, "middle": 3.2, "end": 7}[anchor]
-        parts.append(_text(LEFT - 4, y, text, "end", 11))
+        parts.append(_text(LEFT - 4, y, text, "end", 11, small=high < FONT))
     bottom = 4 + size
     turned = across.ends is None
     for place, text, anchor in across.marks:
         x = LEFT + place * wide
         if turned:
-            parts.append(_text(x + 3, bottom + 9, text, "end", 10, turn=-50))
+            parts.append(_text(x + 3, bottom + 9, text, "end", 10, turn=-50, small=wide < FONT))
         elif anchor == "middle":
             parts.append(_text(x, bottom + 11, "?", "middle"))
         else:
             parts.append(_text(x, bottom + 11, text, anchor))
-    end = bottom + (50 if turned else 16)
+    end = bottom + (13 + 4 * min(10, max(map(len, across.labels))) if turned else 16)
     parts.append(_text(LEFT + size / 2, end + 12, note, "middle", 40))
     return _svg(end + 17, parts, alt)
 
@@ -181,17 +181,27 @@ def _percent(share: float) -> str:
     return f"{100 * share:.3g}%"
 
 
-def _level(top: float, line, x: float, base: float, rise: float) -> str:
-    """One line across at a round share, with its text above it."""
+def _level(top: float, base: float, rise: float) -> str:
+    """One line across at a round share, with its text above its right end, where few histograms are high."""
     value = _nice(top)
-    return f'<path d="{line(value)}" stroke="var(--rule)"/>' + _text(
-        x, base - value * rise - 3, _percent(value)
-    )
+    y = base - value * rise
+    line = f'<path d="M4 {y:.1f}H{WIDTH - 4}" stroke="var(--rule)"/>'
+    return line + _text(WIDTH - 4, y - 3, _percent(value), "end")
 
 
-def _text(x: float, y: float, text: str, anchor: str = "start", most: int = 20, *, turn: int = 0) -> str:
+def _text(
+    x: float,
+    y: float,
+    text: str,
+    anchor: str = "start",
+    most: int = 20,
+    *,
+    turn: int = 0,
+    small: bool = False,
+) -> str:
     place = f'transform="translate({x:.1f} {y:.1f}) rotate({turn})"' if turn else f'x="{x:.1f}" y="{y:.1f}"'
     end = "" if anchor == "start" else f' text-anchor="{anchor}"'
+    end += ' font-size="8"' if small else ""
     return f"<text {place}{end}>{html.escape(shortened(text, most))}</text>"
 
 
