@@ -132,7 +132,9 @@ def train(
         generator=secret,
     )
     mean = torch.optim.swa_utils.AveragedModel(
-        generator, multi_avg_fn=torch.optim.swa_utils.get_ema_multi_avg_fn(settings.averaging), use_buffers=True
+        generator,
+        multi_avg_fn=torch.optim.swa_utils.get_ema_multi_avg_fn(settings.averaging),
+        use_buffers=True,
     )
     maker = torch.optim.Adam(generator.parameters(), lr=settings.generator_rate, **adam)
 
