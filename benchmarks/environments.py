@@ -12,7 +12,7 @@ from pathlib import Path
 PEERS = Path(__file__).with_name("peers")
 TORCH = "torch==2.13.0"
 TORCH_INDEX = "https://download.pytorch.org/whl/cpu"  # PyPI's build would bring gigabytes of CUDA
-NEEDS_TORCH = ("sdv", "smartnoise")  # sdv brings it through ctgan, which nothing here uses
+NEEDS_TORCH = ("opacus", "sdv", "smartnoise")  # sdv brings it through ctgan, which nothing here uses
 
 
 def environment_python(name: str, work: Path) -> Path:

@@ -81,6 +81,7 @@ def all_methods(*, quick: bool = False) -> dict[str, Method]:
         Method("SDV GaussianCopula", "sdv_runner.py", "gaussian copula", "sdv"),
         Method("OpenDP MST", "opendp_runner.py", "mst", "opendp"),
         Method("OpenDP AIM", "opendp_runner.py", "aim", "opendp"),
+        Method("DP-SGD GAN", "dpsgd_gan_runner.py", "gan", "opacus"),
     ]
     return {method.name: method for method in [*ours, *peers]}
 
@@ -96,6 +97,11 @@ def public_columns(domain: Domain) -> list[dict[str, Any]]:
             assert isinstance(column, Numerical)
             columns.append({"name": name, "kind": "numerical", **asdict(column)})
     return columns
+
+
+def output_file(method: Method, data: str, *, epsilon: float, seed: int, work: Path) -> Path:
+    """Where `run_method` leaves the table that a method made."""
+    return work / data / f"{method.name} {epsilon:g} {seed}.csv".replace(" ", "-")
 
 
 def run_method(
@@ -120,8 +126,8 @@ def run_method(
     train, domain_file = folder / "train.csv", folder / "domain.toml"
     write_csv(split.train, split.domain, train)
     domain_file.write_text(split.domain.dumps())
-    stem = f"{method.name} {epsilon:g} {seed}".replace(" ", "-")
-    output, log, job = (folder / f"{stem}.{end}" for end in ("csv", "log", "json"))
+    output = output_file(method, split.name, epsilon=epsilon, seed=seed, work=work)
+    log, job = (output.with_name(f"{output.stem}.{end}") for end in ("log", "json"))
     output.unlink(missing_ok=True)
     job.write_text(
         json.dumps(

@@ -181,3 +181,13 @@ def test_every_data_set_fits_its_public_domain(name):
             edges = bin_edges(values, bins=20, quantiles=False, bounds=(kind.lower, kind.upper))
             assert (edges[0], edges[-1]) == (kind.lower, kind.upper)
             assert kind.missing or len(values) == len(split.train)
+
+
+def test_every_method_has_its_runner_and_every_peer_a_pinned_environment():
+    for method in methods.all_methods().values():
+        assert (methods.PEERS / method.runner).exists(), method.name
+        if method.environment is not None:
+            lines = (methods.PEERS / f"{method.environment}.txt").read_text().splitlines()
+            pins = [line for line in lines if not line.startswith("#")]
+            assert pins
+            assert all(pin.count("==") == 1 for pin in pins), method.name
