@@ -5,6 +5,8 @@ Everything is in closed form and takes seconds: there are no steps, no rates, an
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -17,6 +19,8 @@ from keshi.synthesis.private_embedding import PrivateEmbedding, project_to_simpl
 
 DRAWN = 12_000  # records that say which values the entries of blurred arrays take
 DRAWN_VALUES = 2**24  # and in numbers, at most: 128 MiB
+ROUNDS = 2  # of correction: more would follow the noise
+RATE = 0.5  # of a correction of a covariance
 LEAST_SHARE = (
     0.25  # of a cell, in even shares: what is less is noise for sure, since cells were planned alike
 )
@@ -72,8 +76,43 @@ def fit_array_mixture(embedding: PrivateEmbedding, *, seed: int = 0) -> ArrayMix
         identity,
         identity,
     )
-    levels, values = _contrast(blurred, histogram, fourth.values(EntryValues), embedding.class_counts, seed)
-    return ArrayMixture(**{**blurred.tensors(), "levels": levels, "values": values})
+    measured = fourth.values(EntryValues)
+    mixture = _with_contrast(blurred, histogram, measured, embedding.class_counts, seed)
+    targets = _class_moments(mixture)
+    for _ in range(ROUNDS):
+        mixture = _corrected(mixture, targets, seed)
+        mixture = _with_contrast(mixture, histogram, measured, embedding.class_counts, seed)
+    return mixture
+
+
+def _class_moments(mixture: ArrayMixture) -> list[tuple[NDArray[np.float64], NDArray[np.float64]]]:
+    """Mean and covariance of every class in the subspace, before the map of contrast: what was measured."""
+    found = []
+    for label in range(mixture.n_classes):
+        own = mixture.cell_classes == label
+        shares, centres = mixture.shares[own], mixture.centres[own]
+        mean = shares @ centres
+        within = mixture.factors[label] @ mixture.factors[label].T
+        found.append((mean, within + (centres - mean).T @ ((centres - mean) * shares[:, None])))
+    return found
+
+
+def _corrected(
+    mixture: ArrayMixture, targets: list[tuple[NDArray[np.float64], NDArray[np.float64]]], seed: int
+) -> ArrayMixture:
+    """The mixture with its classes moved so that records after the map of contrast have the measured moments."""
+    randomness = np.random.default_rng(seed)
+    rows = int(np.clip(DRAWN_VALUES // len(mixture.mean), 200, DRAWN)) // mixture.n_classes
+    centres, factors = mixture.centres.copy(), mixture.factors.copy()
+    for label, (mean, covariance) in enumerate(targets):
+        drawn = mixture.blurred(np.full(max(rows, 100), label), randomness=randomness)
+        points = (mixture.mapped(drawn) - mixture.mean) @ mixture.directions.T
+        own = mixture.cell_classes == label
+        centres[own] += mean - points.mean(axis=0)
+        within = factors[label] @ factors[label].T + RATE * (covariance - np.cov(points, rowvar=False))
+        values, vectors = np.linalg.eigh(positive_definite(within))
+        factors[label] = vectors * np.sqrt(np.maximum(values, 0.0))
+    return replace(mixture, centres=centres, factors=factors)
 
 
 def _cells_of_class(
@@ -106,14 +145,14 @@ def _cells_of_class(
     return shares, centres, positive_definite(covariance - spread)
 
 
-def _contrast(
+def _with_contrast(
     mixture: ArrayMixture,
     histogram: EntryValues,
     measured: NDArray[np.float64],
     class_counts: NDArray[np.float64],
     seed: int,
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """The rising map, for each group of entries, of blurred values onto the measured histogram: (groups, knots) each."""
+) -> ArrayMixture:
+    """The mixture with the rising map, for each group of entries, of its values onto the measured histogram."""
     randomness = np.random.default_rng(seed)
     rows = int(np.clip(DRAWN_VALUES // len(mixture.mean), 200, DRAWN))
     classes = randomness.choice(len(class_counts), size=rows, p=class_counts / class_counts.sum())
@@ -123,7 +162,7 @@ def _contrast(
         levels.append(np.quantile(blurred[:, mixture.groups == group], QUANTILES))
         shares = project_to_simplex(cells, max(float(class_counts.sum()), 1.0))
         values.append(_quantiles(shares, edges))
-    return np.array(levels), np.array(values)
+    return replace(mixture, levels=np.array(levels), values=np.array(values))
 
 
 def _quantiles(shares: NDArray[np.float64], edges: NDArray[np.float64]) -> NDArray[np.float64]:

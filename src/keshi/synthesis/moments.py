@@ -10,7 +10,8 @@ whole numbers with |v| <= LEVELS. It adds to its own cell
 
 because 25 sum v_i^4 + 49 sum_(i<j) v_i^2 v_j^2 = 24.5 |v|^4 + 0.5 sum v_i^4 <= 25 |v|^4. (The symmetric matrix v v^T
 has each product twice, so weights of 1 and sqrt 2 spread the noise evenly; 5 and 7 are whole numbers nearest to that.)
-A record is in one cell only, however many there are. So |f(x)| <= sqrt(a^2 + b^2 LEVELS^2 + 25 LEVELS^4), with rounding.
+A record is in one cell only, however many there are. So |f(x)| <= sqrt(a^2 + b^2 LEVELS^2 + 25 LEVELS^4), rounding
+included.
 
 Everything is computed on public grids, so that a float64 holds every partial sum: no batch, order or thread changes a
 bit. Moments of low order are the derivatives of PEARL's characteristic function at zero (Liew et al., ICLR 2022).
