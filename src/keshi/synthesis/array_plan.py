@@ -96,7 +96,7 @@ def subspace_plan(
         basis,
         None,
         np.repeat(centre[None], classes, axis=0),
-        np.full(classes, resolution.radius * math.sqrt(overview.spread)),
+        np.full(classes, _radius(resolution, overview.spread, domain.width)),
         np.arange(classes),
         classes,
         (0, mean_weight(resolution.mean_share), 1),
@@ -118,7 +118,7 @@ def classes_plan(domain: Domain, earlier: Sequence[Measurement], *, resolution: 
         subspace.basis,
         subspace.rotation,
         _placeable(subspace.class_means + subspace.mean @ subspace.rotation.T, domain.width),
-        np.full(classes, resolution.radius * math.sqrt(within)),
+        np.full(classes, _radius(resolution, within, domain.width)),
         np.arange(classes),
         classes,
         (0, mean_weight(resolution.mean_share), 1),
@@ -147,7 +147,7 @@ def cells_plan(
         cells = int(np.clip(count / (resolution.cell_records * own), 1, resolution.most_cells))
         found, spread = nearest_means(drawn, cells, randomness)
         centres.append(_placeable(found, domain.width))
-        radii.append(np.full(len(found), resolution.radius * math.sqrt(spread)))
+        radii.append(np.full(len(found), _radius(resolution, spread, domain.width)))
         labels.append(np.full(len(found), label))
     means = math.floor(AMPLITUDE / LEVELS)
     counts = round(means * LEVELS * math.sqrt(resolution.count_share / (1.0 - resolution.count_share)))
@@ -237,6 +237,11 @@ def reconstructed(points: NDArray[np.float64], subspace: Subspace) -> NDArray[np
 def _placeable(centres: NDArray[np.float64], width: int) -> NDArray[np.float64]:
     """Centres on their grid, and where records can be: noise alone may put them anywhere."""
     return on_grid(np.clip(centres, -math.sqrt(width), math.sqrt(width)), COORDINATE_BITS)
+
+
+def _radius(resolution: ArrayResolution, spread: float, width: int) -> float:
+    """Where to clip for a mean squared distance, which noise alone may make larger than any record is long."""
+    return math.sqrt(min(resolution.radius**2 * spread, width))
 
 
 def mean_weight(share: float) -> int:

@@ -11,7 +11,9 @@ whole numbers with |v| <= LEVELS. It adds to its own cell
 because 25 sum v_i^4 + 49 sum_(i<j) v_i^2 v_j^2 = 24.5 |v|^4 + 0.5 sum v_i^4 <= 25 |v|^4. (The symmetric matrix v v^T
 has each product twice, so weights of 1 and sqrt 2 spread the noise evenly; 5 and 7 are whole numbers nearest to that.)
 A record is in one cell only, however many there are. So |f(x)| <= sqrt(a^2 + b^2 LEVELS^2 + 25 LEVELS^4), rounding
-included.
+included. Where one record replaces another, the two vectors of counts have no negative inner product, and nor have the
+squares: 25 sum v_i^2 w_i^2 + 49 sum_(i<j) v_i v_j w_i w_j = 24.5 (v.w)^2 + 0.5 sum v_i^2 w_i^2. So these parts move by
+sqrt 2 of their norm at most, and only the means by twice theirs.
 
 Everything is computed on public grids, so that a float64 holds every partial sum: no batch, order or thread changes a
 bit. Moments of low order are the derivatives of PEARL's characteristic function at zero (Liew et al., ICLR 2022).
@@ -26,10 +28,11 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from keshi.privacy.unit import PrivacyUnit
 from keshi.records.domain import Domain
 from keshi.records.encoded import EncodedBatch
 from keshi.synthesis.array_basis import BASIS_BITS, ArrayBasis
-from keshi.synthesis.features import AMPLITUDE, Features
+from keshi.synthesis.features import AMPLITUDE, WEIGHT, Features
 
 LEVELS = 57  # grid steps to the radius of a cell: 5 * 57^2 is the largest that AMPLITUDE has room for
 DIAGONAL, OFF_DIAGONAL = 5, 7
@@ -146,6 +149,13 @@ class MomentFeatures(Features):
     def norm(self) -> float:
         count, mean, square = self.weights
         return math.hypot(count, mean * LEVELS, square * DIAGONAL * LEVELS**2)
+
+    def sensitivity(self, unit: PrivacyUnit) -> float:
+        if not unit.count_is_public:
+            return super().sensitivity(unit)
+        count, mean, square = self.weights
+        rising = math.sqrt(2.0) * math.hypot(count, square * DIAGONAL * LEVELS**2)
+        return WEIGHT * math.hypot(rising, 2.0 * mean * LEVELS)
 
     def fits(self, domain: Domain) -> bool:
         """Whether it is of the domain's records."""
