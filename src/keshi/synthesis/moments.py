@@ -175,7 +175,7 @@ class MomentFeatures(Features):
         count, mean, square = self.weights
         parts: list[NDArray[np.float64]] = []
         if count:
-            parts.append(count * np.bincount(cell, weights=weights, minlength=self.cells))
+            parts.append(float(count) * np.bincount(cell, weights=weights, minlength=self.cells))
         weighted = steps * weights[:, None]  # whole numbers below 57 * 2^20; their products' sums below 2^48
         if mean:
             sums = np.zeros((self.cells, self.directions))
