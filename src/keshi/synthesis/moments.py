@@ -173,9 +173,9 @@ class MomentFeatures(Features):
     ) -> NDArray[np.int64]:
         cell, steps = self.placed(vectors, classes)
         count, mean, square = self.weights
-        parts: list[NDArray[np.float64]] = []
+        parts: list[NDArray[Any]] = []
         if count:
-            parts.append(float(count) * np.bincount(cell, weights=weights, minlength=self.cells))
+            parts.append(count * np.bincount(cell, weights=weights, minlength=self.cells))
         weighted = steps * weights[:, None]  # whole numbers below 57 * 2^20; their products' sums below 2^48
         if mean:
             sums = np.zeros((self.cells, self.directions))
