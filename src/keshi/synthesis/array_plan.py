@@ -49,8 +49,9 @@ class ArrayResolution:
 
     Attributes:
         radius: Where records are clipped, in root-mean-square distances from the mean.
-        fewest_directions: Of the second look at least, ...
-        noise_of_squares: ... and as many as keep the noise's largest eigenvalue below this share of the variance.
+        fewest_directions: Of the second look.
+        directions: As many as this times the cube root of how many have a noise whose largest eigenvalue ...
+        noise_of_squares: ... is this share of the variance: many directions are worth some noise, but not any.
         mean_share: Of the second and third look's privacy that the means of classes take.
         cell_records: Records of a cell at least, in noise standard deviations of one record.
         most_cells: Of a class.
@@ -61,7 +62,8 @@ class ArrayResolution:
     """
 
     radius: float = 1.2
-    fewest_directions: int = 96
+    fewest_directions: int = 8
+    directions: float = 26.0
     noise_of_squares: float = 0.006
     mean_share: float = 0.25
     cell_records: float = 50.0
@@ -88,7 +90,8 @@ def subspace_plan(
     overview = Overview.of(earlier[0])
     noise = unit_noise(earlier[0]) / mu / math.sqrt(1.0 - resolution.mean_share)
     affordable = (resolution.noise_of_squares * overview.count / noise) ** 2 / 2.0
-    size = int(np.clip(affordable, resolution.fewest_directions, MOST_DIRECTIONS))
+    wanted = resolution.directions * affordable ** (1 / 3)
+    size = int(np.clip(wanted, resolution.fewest_directions, MOST_DIRECTIONS))
     basis = ArrayBasis.of(domain, size)
     centre = on_grid(overview.mean @ basis.matrix.T, COORDINATE_BITS)
     classes = domain.n_classes
