@@ -23,8 +23,8 @@ DELTA = typer.Option(1e-5, "--delta", help="The delta of (epsilon, delta).")
 PRESET = typer.Option(
     None,
     "--preset",
-    help="keshi: marginals and an exact generator (default for tables). paper: PEARL as published, made private "
-    "(default for images and windows). dp-merf: the same without the critic.",
+    help="keshi: marginals and an exact generator for tables, moments and a mixture for images and windows (default). "
+    "paper: PEARL as published, made private. dp-merf: the same without the critic.",
 )
 RELATION = typer.Option(
     "add-or-remove", "--relation", help="Or replace-one, where the number of records is public."

@@ -10,6 +10,16 @@ from typing import Any
 from keshi._validate import one_of
 from keshi.errors import DomainError
 from keshi.records.domain import Domain
+from keshi.synthesis.array_basis import is_one_array
+from keshi.synthesis.array_fit import fit_array_mixture
+from keshi.synthesis.array_mixture import ArrayMixture
+from keshi.synthesis.array_plan import (
+    ArrayResolution,
+    cells_plan,
+    classes_plan,
+    overview_plan,
+    subspace_plan,
+)
 from keshi.synthesis.characteristic import CharacteristicFeatures
 from keshi.synthesis.features import ClassCounts, SpreadStatistic
 from keshi.synthesis.frequencies import draw_gaussian_frequencies
@@ -90,14 +100,14 @@ class PaperPreset:
         self,
         embedding: PrivateEmbedding,
         *,
-        start: RecordGenerator | ProductMixture | None,
+        start: RecordGenerator | ProductMixture | ArrayMixture | None,
         seed: int,
         threads: int | None,
         progress: Progress | None,
     ) -> tuple[RecordGenerator, tuple[LearningPoint, ...]]:
         """A trained network, and its learning curve."""
-        if isinstance(start, ProductMixture):
-            raise ValueError("a product mixture cannot go on as the network of another preset; begin anew.")
+        if isinstance(start, ProductMixture | ArrayMixture):
+            raise ValueError("a mixture cannot go on as the network of another preset; begin anew.")
         schedule = self.schedule_for(embedding.domain)
         return train_generator(
             embedding, schedule, start=start, seed=seed, threads=threads, progress=progress
@@ -131,8 +141,9 @@ class KeshiPreset:
         """Columns by themselves first; then pairs of columns."""
         if domain.array_columns:
             raise DomainError(
-                f"{domain.source}: preset keshi is for tables, and {list(domain.array_columns)} are images or windows; "
-                "use preset paper, or put them under ignore. Nothing was spent."
+                f"{domain.source}: preset keshi takes a table, or one image or window beside the label, and here "
+                f"{list(domain.array_columns)} stand beside other columns; use preset paper, or put columns under "
+                "ignore. Nothing was spent."
             )
         cells = fewest_cells(domain, self.resolution)
         if cells**2 > MOST_PAIRS_OF_CELLS:
@@ -156,7 +167,7 @@ class KeshiPreset:
         self,
         embedding: PrivateEmbedding,
         *,
-        start: RecordGenerator | ProductMixture | None,
+        start: RecordGenerator | ProductMixture | ArrayMixture | None,
         seed: int,
         threads: int | None,
         progress: Progress | None,
@@ -173,7 +184,58 @@ class KeshiPreset:
         return replace(self, schedule=replace(self.schedule, steps=steps))
 
 
-Preset = KeshiPreset | PaperPreset
+@dataclass(frozen=True)
+class ArrayPreset:
+    """Moments in a subspace, and a mixture of Gaussians with a map of contrast. For one image or window a record.
+
+    Four measurements, each planned from the noisy ones before: `array_plan` says which, `array_fit` what becomes of
+    them. There is nothing to train: the mixture is the measurements, in closed form.
+
+    Attributes:
+        resolution: How finely to look.
+    """
+
+    resolution: ArrayResolution = field(default_factory=ArrayResolution)
+    name: str = "keshi"
+    shares: tuple[float, ...] = (0.04, 0.26, 0.35, 0.35)
+
+    def plan(self, domain: Domain, earlier: Sequence[Measurement], *, seed: int) -> Plan:
+        """Overview, subspace, classes, cells."""
+        if not is_one_array(domain):
+            raise DomainError(
+                f"{domain.source}: these measurements are of one image or window beside the label; use preset paper, "
+                "or put other columns under ignore. Nothing was spent."
+            )
+        if not earlier:
+            return overview_plan(domain)
+        mu = earlier[0].mu * math.sqrt(self.shares[len(earlier)] / self.shares[0])
+        if len(earlier) == 1:
+            return subspace_plan(domain, earlier, mu=mu, resolution=self.resolution)
+        if len(earlier) == 2:
+            return classes_plan(domain, earlier, resolution=self.resolution)
+        return cells_plan(domain, earlier, mu=mu, resolution=self.resolution)
+
+    def train(
+        self,
+        embedding: PrivateEmbedding,
+        *,
+        start: RecordGenerator | ProductMixture | ArrayMixture | None,
+        seed: int,
+        threads: int | None,
+        progress: Progress | None,
+    ) -> tuple[ArrayMixture, tuple[LearningPoint, ...]]:
+        """The mixture, and a learning curve of one point: it is not trained in steps."""
+        if start is not None:
+            raise ValueError("a mixture of arrays is fitted at once and cannot go on; begin anew.")
+        mixture = fit_array_mixture(embedding, seed=seed)
+        return mixture, (LearningPoint(1, 0.0, 0.0, float(len(mixture.cell_classes))),)
+
+    def with_steps(self, steps: int) -> ArrayPreset:
+        """Refused: there are none."""
+        raise ValueError("preset keshi fits images and windows at once, without steps; leave --steps out.")
+
+
+Preset = KeshiPreset | PaperPreset | ArrayPreset
 PRESETS: dict[str, Preset] = {
     "keshi": KeshiPreset(),
     "paper": PaperPreset(),
@@ -182,10 +244,12 @@ PRESETS: dict[str, Preset] = {
 
 
 def preset_for(domain: Domain, name: str | None = None) -> Preset:
-    """The preset of this name; without one, keshi for tables and paper where there are images or windows."""
+    """The preset of this name; without one, keshi, and paper where images or windows stand beside other columns."""
     if name is None:
-        name = "paper" if domain.array_columns else "keshi"
-    return PRESETS[one_of("preset", name, tuple(PRESETS))]
+        name = "paper" if domain.array_columns and not is_one_array(domain) else "keshi"
+    if one_of("preset", name, tuple(PRESETS)) == "keshi" and is_one_array(domain):
+        return ArrayPreset()
+    return PRESETS[name]
 
 
 GENERATORS: dict[str, dict[str, Any]] = {

@@ -25,11 +25,21 @@ from keshi.privacy.statement import PrivacyStatement
 from keshi.privacy.unit import PrivacyUnit
 from keshi.records.domain import Domain
 from keshi.synthesis.characteristic import CharacteristicFeatures
+from keshi.synthesis.entry_values import EntryValues
 from keshi.synthesis.features import AMPLITUDE, WEIGHT, ClassCounts, Features, SpreadStatistic
 from keshi.synthesis.marginals import MarginalFeatures
+from keshi.synthesis.moments import MomentFeatures
 
 _KINDS: dict[str, type[Features]] = {
-    kind.kind: kind for kind in (CharacteristicFeatures, ClassCounts, MarginalFeatures, SpreadStatistic)
+    kind.kind: kind
+    for kind in (
+        CharacteristicFeatures,
+        ClassCounts,
+        EntryValues,
+        MarginalFeatures,
+        MomentFeatures,
+        SpreadStatistic,
+    )
 }
 _STEPS = float(AMPLITUDE * WEIGHT)  # grid steps in a sum to which one unit adds 1
 
@@ -248,8 +258,8 @@ class PrivateEmbedding:
             widths = {getattr(block, "width", width)}
             if isinstance(block, CharacteristicFeatures):
                 widths.add(block.frequencies.shape[1])
-            if isinstance(block, MarginalFeatures) and not block.fits(self.domain):
-                raise ValueError("the marginals are of other columns than those of the domain")
+            if isinstance(block, MarginalFeatures | MomentFeatures) and not block.fits(self.domain):
+                raise ValueError(f"the {block.kind} are of other columns than those of the domain")
             if widths != {width} or getattr(block, "n_classes", classes) != classes:
                 raise ValueError("the measurements do not follow the columns of the domain")
         count = self.public_count

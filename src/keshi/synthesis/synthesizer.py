@@ -84,8 +84,8 @@ class PearlSynthesizer:
     Args:
         domain: Public knowledge of the table: a Domain, or the path of a domain file.
         epsilon, delta: The budget of the fit, spent once.
-        preset: Name of a preset, or a preset object with settings of your own; None takes keshi for tables, paper for
-            images and windows.
+        preset: Name of a preset, or a preset object with settings of your own; None takes keshi, or paper where images
+            or windows stand beside other columns.
         relation: "add-or-remove", or "replace-one" (then the number of records is public).
         subject: Name of the column that says whose record it is: a subject is protected, not a record.
         max_records: At most so many records of a subject are used; None uses all. They share a weight of one.

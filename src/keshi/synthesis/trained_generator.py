@@ -21,6 +21,7 @@ from keshi.synthesis.sampling import Balance, CountReport, Sampling, sample_batc
 if TYPE_CHECKING:
     import torch
 
+    from keshi.synthesis.array_mixture import ArrayMixture
     from keshi.synthesis.generators import RecordGenerator
     from keshi.synthesis.mixture import ProductMixture
     from keshi.synthesis.reconstruction import LearningPoint
@@ -38,7 +39,7 @@ class Generator:
 
     def __init__(
         self,
-        network: RecordGenerator | ProductMixture,
+        network: RecordGenerator | ProductMixture | ArrayMixture,
         domain: Domain,
         statement: PrivacyStatement,
         class_weights: np.ndarray,
@@ -167,13 +168,18 @@ class Generator:
 
 def _restored(
     domain: Domain, settings: dict[str, Any], tensors: dict[str, Any]
-) -> RecordGenerator | ProductMixture:
+) -> RecordGenerator | ProductMixture | ArrayMixture:
     """The network of a saved generator."""
     import torch
 
+    from keshi.synthesis.array_mixture import KIND, ArrayMixture
     from keshi.synthesis.generators import generator_for
     from keshi.synthesis.mixture import ProductMixture
 
+    if settings["kind"] == KIND:
+        arrays = ArrayMixture.restored(tensors)
+        arrays.check_layout(domain)
+        return arrays
     if settings["kind"] == "product mixture":
         mixture = ProductMixture.restored(settings, tensors)
         mixture.check_layout(domain)
