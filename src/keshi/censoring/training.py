@@ -21,6 +21,7 @@ from keshi._validate import in_range, nonnegative_integer, positive, positive_in
 from keshi.censoring.encoders import encode_in_batches
 from keshi.censoring.games import Game, TrainingSet
 from keshi.censoring.objectives import label_loss
+from keshi.censoring.optimizers import rmsprop
 
 # An adversary this many times worse than one that knows nothing is being fooled, not blinded: with eq. 1 its
 # loss then grows without end, while the label is lost and a fresh attacker still succeeds.
@@ -132,7 +133,9 @@ def pretrain(
     progress: Callable[[str], None] | None = None,
 ) -> list[float]:
     """Train encoder and head for the label alone (Adam); returns the mean loss of every epoch, in nats."""
-    optimizer = torch.optim.Adam([*encoder.parameters(), *head.parameters()], lr=schedule.pretrain_rate)
+    optimizer = torch.optim.Adam(
+        [*encoder.parameters(), *head.parameters()], lr=schedule.pretrain_rate, fused=True
+    )
     encoder.train()
     losses = []
     for epoch in range(schedule.pretrain_epochs):
@@ -239,10 +242,8 @@ def play(
         on_round: called after every round with its number; what it returns is kept in the learning curve.
         progress: called with one line of text after every round.
     """
-    adversary_optimizer = torch.optim.RMSprop(game.adversary.parameters(), lr=schedule.adversary_rate)
-    encoder_optimizer = torch.optim.RMSprop(
-        [*encoder.parameters(), *head.parameters()], lr=schedule.encoder_rate
-    )
+    adversary_optimizer = rmsprop(game.adversary.parameters(), schedule.adversary_rate)
+    encoder_optimizer = rmsprop([*encoder.parameters(), *head.parameters()], schedule.encoder_rate)
     step1, step2 = streams.numpy("step1"), streams.numpy("step2")
     sizes = {"iterations": schedule.iterations, "batch_size": schedule.batch_size}
     curve: list[RoundRecord] = []
