@@ -68,6 +68,41 @@ def test_starting_from_a_pretrained_encoder_gives_the_same_bytes_as_training_it_
     assert not np.array_equal(whole.transform(x), whole.pretrained_.transform(x))
 
 
+@pytest.mark.parametrize("killed_in", [1, 2, 3])
+def test_a_training_that_is_killed_goes_on_to_the_same_bytes(killed_in: int, tmp_path: Path) -> None:
+    x, y, s = simulated_people(80)
+    options = {"preset": replace(TINY, rounds=3), "features": 16}
+    whole = Censor("sct", **options).fit(x, y, subject=s)  # type: ignore[arg-type]
+
+    def kill(number: int, encoder: CensoredEncoder) -> dict[str, float]:
+        if number == killed_in:
+            raise KeyboardInterrupt
+        return {}
+
+    with pytest.raises(KeyboardInterrupt):
+        Censor("sct", **options).fit(x, y, subject=s, checkpoint=tmp_path / "c", on_round=kill)  # type: ignore[arg-type]
+    seen: list[int] = []
+    again = Censor("sct", **options).fit(  # type: ignore[arg-type]
+        x, y, subject=s, checkpoint=tmp_path / "c", on_round=lambda number, encoder: seen.append(number) or {},
+        progress=lambda line: pytest.fail("trained again for the label") if "epoch" in line else None,
+    )  # fmt: skip
+    assert seen == list(range(killed_in, 4))  # only the round that was cut short is done again
+    np.testing.assert_array_equal(again.transform(x), whole.transform(x))
+    np.testing.assert_array_equal(again.pretrained_.transform(x), whole.pretrained_.transform(x))
+    assert [r.label_loss for r in again.curve_] == [r.label_loss for r in whole.curve_]
+
+
+def test_a_checkpoint_of_other_options_or_data_is_refused(tmp_path: Path) -> None:
+    x, y, s = simulated_people(80)
+    tiny().fit(x, y, subject=s, checkpoint=tmp_path / "c")
+    for other, data in ((tiny(strength=0.5), x), (tiny(), x + np.float32(1))):
+        with pytest.raises(ArtifactError, match="other options or other data"):
+            other.fit(data, y, subject=s, checkpoint=tmp_path / "c")
+    (tmp_path / "c" / "rounds.safetensors").write_bytes(b"half a file")
+    with pytest.raises(ArtifactError, match=r"rounds\.safetensors"):
+        tiny().fit(x, y, subject=s, checkpoint=tmp_path / "c")
+
+
 def test_no_rounds_leave_the_plain_network() -> None:
     x, y, s = simulated_people(80)
     censor = tiny(rounds=0).fit(x, y, subject=s)

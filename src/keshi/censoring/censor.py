@@ -16,6 +16,7 @@ import numpy as np
 import torch
 
 from keshi._validate import nonnegative, nonnegative_integer, one_of, positive_integer, seed_in_range
+from keshi.censoring.checkpoints import PRETRAINED_FOLDER, Checkpoint, fingerprint
 from keshi.censoring.encoded import CensoredEncoder, load_weights
 from keshi.censoring.encoders import FEATURES, ConvEncoder, LabelHead
 from keshi.censoring.games import GAMES, TrainingSet, check_options, method_name, refuse_foreign_options
@@ -107,6 +108,8 @@ class Censor:
         start: CensoredEncoder | None = None,
         on_round: Callable[[int, CensoredEncoder], dict[str, float]] | None = None,
         progress: Callable[[str], None] | None = None,
+        checkpoint: str | Path | None = None,
+        checkpoint_every: int = 1,
     ) -> Censor:
         """Train for the label, then alternate against the adversary.
 
@@ -118,8 +121,12 @@ class Censor:
                 `pretrained_`; the result is then the same as if it had been trained here.
             on_round: measures the encoder after every round; what it returns joins the learning curve.
             progress: called with a line of text now and then.
+            checkpoint: folder to save the state of the training in, and to continue from where an interrupted
+                fit left one; the result is the same as without the interruption.
+            checkpoint_every: rounds between two saves.
 
         Raises:
+            ArtifactError: `checkpoint` holds the state of other options or other data.
             RecordsError: x is no array of windows of real numbers, or has missing values.
             DomainError: a label or subject is missing, of mixed types or the same everywhere; labels that are
                 no classes or could not be saved (dates); `start` does not fit the windows.
@@ -157,6 +164,13 @@ class Censor:
             game = make_game and make_game(
                 data, self.features, generator=streams.torch("adversary"), **self.game_options
             )
+            saved = None
+            if checkpoint is not None:
+                begin = [] if start is None else [start.weights[name] for name in sorted(start.weights)]
+                mark = fingerprint(self._settings(), data.x.numpy(), label_codes, subject_codes, *begin)
+                saved = Checkpoint(Path(checkpoint), mark, checkpoint_every)
+                start = start or _saved_start(saved)
+            trained_here = start is None
             if start is None:
                 rng = streams.numpy("pretraining")
                 pretrain(encoder, head, data, schedule=self.schedule, rng=rng, progress=progress)
@@ -165,6 +179,9 @@ class Censor:
                 load_weights(start, encoder, head)
             plain = {"method": "cnn", "strength": 0.0, "options": {}}
             pretrained = freeze(settings={**self._settings(), **plain})
+            if saved is not None and trained_here:
+                saved.folder.mkdir(parents=True, exist_ok=True)
+                freeze(settings={"fingerprint": saved.fingerprint}).save(saved.folder / PRETRAINED_FOLDER)
 
             def measure(number: int) -> dict[str, float]:
                 return (
@@ -187,6 +204,7 @@ class Censor:
                     guard=self.guard,
                     on_round=measure if on_round else None,
                     progress=progress,
+                    checkpoint=saved,
                 )
                 curve, warnings = outcome.curve, outcome.warnings
         self.pretrained_ = pretrained
@@ -257,6 +275,20 @@ class Censor:
             "options": dict(self.game_options),
             **more,
         }
+
+
+def _saved_start(saved: Checkpoint) -> CensoredEncoder | None:
+    """The network that an interrupted fit had trained for the label; None where it did not get so far."""
+    folder = saved.folder / PRETRAINED_FOLDER
+    if not folder.exists():
+        return None
+    found = CensoredEncoder.load(folder)
+    if found.settings.get("fingerprint") != saved.fingerprint:
+        raise ArtifactError(
+            f"{saved.folder} was saved by a training with other options or other data. Choose another folder for "
+            "checkpoint=, or remove this one."
+        )
+    return found
 
 
 def _check_start(start: CensoredEncoder, wanted: CensoredEncoder) -> None:

@@ -114,6 +114,7 @@ class ConvEncoder(nn.Module):
             self.layers = nn.Sequential(*layers)
         draw_weights(self, generator)
         self.features = features
+        self.generator = generator  # of the dropout masks from now on
 
     def forward(self, windows: Tensor) -> Tensor:
         x = windows.unsqueeze(2).contiguous(memory_format=torch.channels_last)

@@ -18,7 +18,8 @@ import torch
 from torch import Tensor, nn
 
 from keshi._validate import in_range, nonnegative_integer, positive, positive_integer
-from keshi.censoring.encoders import encode_in_batches
+from keshi.censoring.checkpoints import Checkpoint, TrainingState
+from keshi.censoring.encoders import ConvEncoder, encode_in_batches
 from keshi.censoring.games import Game, TrainingSet
 from keshi.censoring.objectives import label_loss
 from keshi.censoring.optimizers import rmsprop
@@ -221,7 +222,7 @@ def train_encoder(
 
 def play(
     game: Game,
-    encoder: nn.Module,
+    encoder: ConvEncoder,
     head: nn.Module,
     data: TrainingSet,
     *,
@@ -231,6 +232,7 @@ def play(
     guard: bool = True,
     on_round: Callable[[int], dict[str, float]] | None = None,
     progress: Callable[[str], None] | None = None,
+    checkpoint: Checkpoint | None = None,
 ) -> TrainingOutcome:
     """Alternate steps 1 and 2 for `schedule.rounds` rounds; encoder and head are changed in place.
 
@@ -241,6 +243,7 @@ def play(
         guard: end step 2 early once the adversary is FOOLED_BEYOND; without it, eq. 1 to the letter.
         on_round: called after every round with its number; what it returns is kept in the learning curve.
         progress: called with one line of text after every round.
+        checkpoint: continue from the state saved there, if there is one, and save it every so many rounds.
     """
     adversary_optimizer = rmsprop(game.adversary.parameters(), schedule.adversary_rate)
     encoder_optimizer = rmsprop([*encoder.parameters(), *head.parameters()], schedule.encoder_rate)
@@ -249,7 +252,17 @@ def play(
     curve: list[RoundRecord] = []
     warnings = list(game.notes)
     diverged = False
-    for number in range(1, schedule.rounds + 1):
+    state = TrainingState(
+        networks={"encoder": encoder, "head": head, "adversary": game.adversary},
+        optimizers={"encoder": encoder_optimizer, "adversary": adversary_optimizer},
+        streams={"step1": step1, "step2": step2},
+        dropout=encoder.generator,
+        curve=curve,
+        warnings=warnings,
+    )
+    if checkpoint:
+        state.restore(checkpoint, RoundRecord)
+    for number in range(len(curve) + 1, schedule.rounds + 1):
         began = time.perf_counter()
         before = _copy_state(encoder, head)
         adversary_loss = game.uninformed
@@ -285,6 +298,8 @@ def play(
             on_round(number) if on_round else {},
         )
         curve.append(record)
+        if checkpoint and number % checkpoint.every == 0:
+            state.save(checkpoint)
         if progress:
             progress(_line(record, schedule.rounds))
     cut = [record.round for record in curve if record.encoder_iterations < schedule.iterations]
