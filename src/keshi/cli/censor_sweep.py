@@ -62,9 +62,9 @@ class SweepPlan:
     guard: bool = False
     partners: str = "batch"
     attack_rows: int = 20_000
-    attack_epochs: int = 4
+    attack_epochs: int = 3
     full_rounds: tuple[int, ...] = (10, 30)
-    full_epochs: int = 12
+    full_epochs: int = 10
     most_windows: int | None = None
     checkpoint_every: int = 3
     notes: dict[str, Any] = field(default_factory=dict)
@@ -80,7 +80,7 @@ def sweep_cells(
     seeds: Sequence[int] = (0,),
     further_seeds: Sequence[int] = (),
 ) -> list[Cell]:
-    """All cells, the most informative first, then further seeds, only at strength 1, its control and the plain network."""
+    """All cells, the most informative first; further seeds last, at strength 1, its control and the plain network."""
     adversarial = [method for method in methods if method != "cnn"]
     controls = tuple(dict.fromkeys(CONTROLS[method] for method in adversarial))
     order = sorted(
