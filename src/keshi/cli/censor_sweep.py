@@ -50,6 +50,7 @@ class SweepPlan:
         split, held_out: as for censoring.splits.split_people.
         unknown: the strangers; the last three tenths by default.
         guard: False is eq. 1 to the letter.
+        attack_hidden: widths of the fresh attacker; the paper's by default.
         attack_rows, attack_epochs: budget of the fresh attacker after every round.
         full_rounds: rounds after which a fresh attacker gets all rows and `full_epochs`, and the encoder is kept.
         most_windows: train on at most so many windows.
@@ -61,6 +62,7 @@ class SweepPlan:
     unknown: tuple | None = None
     guard: bool = False
     partners: str = "batch"
+    attack_hidden: tuple[int, ...] = (800, 200)
     attack_rows: int = 20_000
     attack_epochs: int = 3
     full_rounds: tuple[int, ...] = (10, 30)
@@ -264,7 +266,8 @@ class _Measurement:
         """What leaks with no features at all: guessing, the true label, the predicted one, softmax; and raw windows."""
         import numpy as np
 
-        from keshi.auditing.identification import identify, label_only_rate
+        from keshi.auditing.attackers import score
+        from keshi.auditing.identification import label_only_rate
 
         t, k = self.train, self.known
         found = {
@@ -279,34 +282,32 @@ class _Measurement:
             "raw_window": (t.x, k.x),
         }
         for name, (train, test) in releases.items():
-            attack = identify(
-                train,
-                t.subject,
-                test,
-                k.subject,
-                trial_test=k.trial,
-                seed=self.seed + 1,
-                max_epochs=self.plan.full_epochs,
-            )
-            found |= {name: attack.accuracy, f"{name}_trial": attack.trial_accuracy}
+            log_p, code = self._name(train, t.subject, test, epochs=self.plan.full_epochs)
+            naming = score(log_p, code, trial=k.trial, seed=self.seed)
+            found |= {name: naming.accuracy, f"{name}_trial": naming.trial_accuracy}
         self._last = process_time()
         return found
 
     def _attack(self, encoder: CensoredEncoder, *, rows: int | None, epochs: int) -> tuple[Any, Any]:
         import numpy as np
 
-        from keshi.auditing.attackers import naming_task, perceptron
-        from keshi.censoring.training import use_threads
-
         train = self.train
         if rows is not None and rows < len(train):
             train = train.take(np.random.default_rng(self.seed).choice(len(train), rows, replace=False))
+        return self._name(
+            encoder.transform(train.x), train.subject, encoder.transform(self.known.x), epochs=epochs
+        )
+
+    def _name(self, z_train: Any, subject: Any, z_test: Any, *, epochs: int) -> tuple[Any, Any]:
+        """Log-probabilities of a fresh attacker on the held-out windows of known people, and who it was."""
+        from keshi.auditing.attackers import naming_task, perceptron
+        from keshi.censoring.training import use_threads
+
+        task = naming_task(z_train, subject, z_test, self.known.subject)
         with use_threads(self.threads):
-            task = naming_task(
-                encoder.transform(train.x), train.subject, encoder.transform(self.known.x), self.known.subject
-            )
             # not a seed of the training, so that no first weights are shared
-            return perceptron(task, seed=self.seed + 1, max_epochs=epochs), task.code_test
+            log_p = perceptron(task, hidden=self.plan.attack_hidden, seed=self.seed + 1, max_epochs=epochs)
+        return log_p, task.code_test
 
 
 def _halves(trial: Any) -> dict[str, Any]:
