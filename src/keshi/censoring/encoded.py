@@ -16,7 +16,7 @@ import torch
 from torch import nn
 
 from keshi.artifacts import store
-from keshi.censoring.encoders import ConvEncoder, LabelHead, encode_in_batches
+from keshi.censoring.encoders import ConvEncoder, DenseEncoder, LabelHead, encode_in_batches, make_encoder
 from keshi.censoring.input_checks import real_numbers, refuse_missing, refuse_overflow, scale
 from keshi.errors import ArtifactError, DomainError
 from keshi.records.windows import Standardizer
@@ -141,9 +141,9 @@ class CensoredEncoder:
         return loaded
 
     @cached_property
-    def _networks(self) -> tuple[ConvEncoder, LabelHead]:
+    def _networks(self) -> tuple[ConvEncoder | DenseEncoder, LabelHead]:
         unused = torch.Generator().manual_seed(0)  # every weight is replaced below
-        encoder = ConvEncoder(self.channels, self.length, features=self.features, generator=unused)
+        encoder = make_encoder(self.channels, self.length, features=self.features, generator=unused)
         head = LabelHead(self.features, len(self.labels), generator=unused)
         load_weights(self, encoder, head)
         return encoder.eval().requires_grad_(False), head.eval().requires_grad_(False)

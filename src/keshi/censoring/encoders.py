@@ -17,6 +17,7 @@ from keshi.errors import DomainError
 
 MAPS = (50, 40, 20)
 FEATURES = 400
+DENSE_WIDTH = 200
 SHORTEST_VALID_WINDOW = 30  # samples; shorter windows leave nothing for the third unpadded convolution
 LEVELS = 2**16  # of a dropout mask's random numbers
 SHORTEST_WINDOW = 8  # samples; three halvings must leave one
@@ -119,6 +120,41 @@ class ConvEncoder(nn.Module):
     def forward(self, windows: Tensor) -> Tensor:
         x = windows.unsqueeze(2).contiguous(memory_format=torch.channels_last)
         return self.layers(x)
+
+
+class DenseEncoder(nn.Module):
+    """E for rows of features instead of windows: (n, channels, 1) -> z (n, features), two layers with ReLU and dropout.
+
+    For what another encoder has made of recordings, and for plain tables.
+    """
+
+    def __init__(
+        self, channels: int, *, features: int = FEATURES, dropout: float = 0.2, generator: torch.Generator
+    ) -> None:
+        super().__init__()
+        with torch.random.fork_rng(devices=[]):
+            self.layers = nn.Sequential(
+                nn.Flatten(),
+                nn.Linear(channels, DENSE_WIDTH),
+                RectifiedDropout(dropout, generator),
+                nn.Linear(DENSE_WIDTH, features),
+                RectifiedDropout(dropout, generator),
+            )
+        draw_weights(self, generator)
+        self.features = features
+        self.generator = generator
+
+    def forward(self, windows: Tensor) -> Tensor:
+        return self.layers(windows)
+
+
+def make_encoder(
+    channels: int, length: int, *, features: int, dropout: float = 0.2, generator: torch.Generator
+) -> ConvEncoder | DenseEncoder:
+    """The encoder for windows of `length` samples; rows of a table are windows of one sample."""
+    if length == 1:
+        return DenseEncoder(channels, features=features, dropout=dropout, generator=generator)
+    return ConvEncoder(channels, length, features=features, dropout=dropout, generator=generator)
 
 
 class LabelHead(nn.Module):

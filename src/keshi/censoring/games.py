@@ -24,6 +24,7 @@ from keshi.censoring.objectives import (
     label_loss,
     label_loss_of_pairs,
     learned_similarity,
+    reverse_gradient,
     similarity_confusion,
     similarity_loss,
     subject_loss,
@@ -58,6 +59,7 @@ class Game(Protocol):
     adversary: nn.Module
     uninformed: float  # loss in nats of an adversary that knows only base rates
     notes: tuple[str, ...]  # what the user should know, such as pair cells that are empty
+    simultaneous: bool  # the adversary learns in step 2, from a reversed gradient; there is no step 1
 
     def adversary_loss(self, z: Tensor, count: int, rng: np.random.Generator) -> Tensor:
         """Step 1: the adversary's loss on `count` samples of the cached features z (n, features)."""
@@ -69,7 +71,11 @@ class Game(Protocol):
 
 
 class SubjectGame:
-    """AFL: the adversary names the person; eq. 1."""
+    """AFL: the adversary names the person; eq. 1.
+
+    With target "grl" both players of eq. 1 learn in one pass through a gradient reversal layer: the adversary descends
+    on its loss, the encoder ascends on it `strength` times.
+    """
 
     def __init__(
         self,
@@ -80,10 +86,11 @@ class SubjectGame:
         hidden: tuple[int, ...] = (800, 200),
         target: str = "flip",
     ) -> None:
-        one_of("target", target, ("flip", "prior"))
+        one_of("target", target, ("flip", "prior", "grl"))
         counts = torch.bincount(data.subject)
         self.data = data
         self.target = target
+        self.simultaneous = target == "grl"
         self.prior = counts / counts.sum()
         self.uninformed = entropy(counts)
         self.notes: tuple[str, ...] = ()
@@ -103,7 +110,8 @@ class SubjectGame:
         label = label_loss(head(z), self.data.label[rows])
         if not adversarial:
             return EncoderLosses(label, torch.zeros(()), torch.zeros(()))
-        logits, subjects = self.adversary(z), self.data.subject[rows]
+        logits = self.adversary(reverse_gradient(z) if self.simultaneous else z)
+        subjects = self.data.subject[rows]
         term = adversarial_subject_loss(logits, subjects, target=self.target, prior=self.prior)
         return EncoderLosses(label, term, F.cross_entropy(logits.detach(), subjects))
 
@@ -119,6 +127,8 @@ class PairGame:
         partners: in step 2 both members of a pair are "drawn", or every window of a batch is paired with another
             of the "batch": as many pairs, each window encoded once, at about two thirds of the cost.
     """
+
+    simultaneous = False
 
     def __init__(
         self,
@@ -202,6 +212,7 @@ GAMES: dict[str, Callable[..., SubjectGame | PairGame] | None] = {
     "cnn": None,  # no adversary: the plain network, the paper's first baseline
     "afl-mlp": partial(SubjectGame, hidden=(800,)),
     "afl-dnn": partial(SubjectGame, hidden=(800, 200)),
+    "afl-grl": partial(SubjectGame, hidden=(800, 200), target="grl"),
     "sct": partial(PairGame, learned=False),
     "lsm": partial(PairGame, learned=True),
 }
@@ -209,6 +220,7 @@ OPTIONS = {
     "cnn": (),
     "afl-mlp": ("target",),
     "afl-dnn": ("target",),
+    "afl-grl": (),
     "sct": ("pairs", "target", "reduction", "partners"),
     "lsm": ("pairs", "reduction", "partners"),
 }

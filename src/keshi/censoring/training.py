@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from keshi._validate import in_range, nonnegative_integer, positive, positive_integer
 from keshi.censoring.checkpoints import Checkpoint, TrainingState
-from keshi.censoring.encoders import ConvEncoder, encode_in_batches
+from keshi.censoring.encoders import ConvEncoder, DenseEncoder, encode_in_batches
 from keshi.censoring.games import Game, TrainingSet
 from keshi.censoring.objectives import label_loss
 from keshi.censoring.optimizers import rmsprop
@@ -190,39 +190,48 @@ def train_encoder(
     batch_size: int,
     rng: np.random.Generator,
     fooled_at: float = math.inf,
-) -> tuple[float, float, int]:
-    """Step 2: train encoder and head against the frozen adversary.
+    adversary_optimizer: torch.optim.Optimizer | None = None,
+) -> tuple[float, float, float, int]:
+    """Step 2: train encoder and head against the frozen adversary, or at once with it (gradient reversal).
 
+    In a simultaneous game the adversary's gradient is scaled by the strength too, which RMSprop takes out again.
     Ends early where the adversary's running loss exceeds `fooled_at` nats, so that it can be trained again,
     or where a loss is no longer a number.
 
     Returns:
-        Means of label loss and adversarial term in nats (NaN if one was no number), and iterations done.
+        Means of label loss, adversarial term and the adversary's loss in nats (NaN if one was no number), and
+        iterations done.
     """
-    game.adversary.requires_grad_(False).eval()
+    together = game.simultaneous and adversary_optimizer is not None and strength > 0
+    game.adversary.requires_grad_(together).train(together)
     encoder.train()
-    label = adversarial = 0.0
+    label = adversarial = adversary = 0.0
     fooled = game.uninformed
     done = 0
     while done < iterations:
         losses = game.encoder_losses(encoder, head, batch_size, rng, adversarial=strength > 0)
         total = losses.label + strength * losses.adversarial if strength > 0 else losses.label
         optimizer.zero_grad(set_to_none=True)
+        if together and adversary_optimizer is not None:
+            adversary_optimizer.zero_grad(set_to_none=True)
         total.backward()
         optimizer.step()
+        if together and adversary_optimizer is not None:
+            adversary_optimizer.step()
         done += 1
         label += float(losses.label.detach())
         adversarial += float(losses.adversarial.detach())
+        adversary += float(losses.adversary)
         fooled = FOOLED_MEMORY * fooled + (1 - FOOLED_MEMORY) * float(losses.adversary)
         if not math.isfinite(label + adversarial) or (strength > 0 and fooled > fooled_at):
             break
     encoder.eval()
-    return label / done, adversarial / done, done
+    return label / done, adversarial / done, adversary / done, done
 
 
 def play(
     game: Game,
-    encoder: ConvEncoder,
+    encoder: ConvEncoder | DenseEncoder,
     head: nn.Module,
     data: TrainingSet,
     *,
@@ -266,10 +275,10 @@ def play(
         began = time.perf_counter()
         before = _copy_state(encoder, head)
         adversary_loss = game.uninformed
-        if strength > 0:
+        if strength > 0 and not game.simultaneous:
             z = encode_in_batches(encoder, data.x)
             adversary_loss = train_adversary(game, z, adversary_optimizer, rng=step1, **sizes)
-        label, adversarial, done = train_encoder(
+        label, adversarial, during, done = train_encoder(
             game,
             encoder,
             head,
@@ -277,8 +286,11 @@ def play(
             strength=strength,
             rng=step2,
             fooled_at=FOOLED_BEYOND * game.uninformed if guard else math.inf,
+            adversary_optimizer=adversary_optimizer,
             **sizes,
         )
+        if strength > 0 and game.simultaneous:
+            adversary_loss = during
         if not math.isfinite(label + adversarial):
             diverged = True
             _restore_state(before, encoder, head)
