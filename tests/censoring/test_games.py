@@ -121,7 +121,9 @@ def test_empty_pair_sets_are_noted_and_impossible_ones_refused() -> None:
 def test_names_of_methods() -> None:
     assert method_name("scl") == "sct"
     assert method_name("afl-dnn") == "afl-dnn"
-    with pytest.raises(ValueError, match="method must be one of cnn, afl-mlp, afl-dnn, afl-grl, sct, lsm; got 'gan'"):
+    with pytest.raises(
+        ValueError, match="method must be one of cnn, afl-mlp, afl-dnn, afl-grl, sct, lsm; got 'gan'"
+    ):
         method_name("gan")
     with pytest.raises(ValueError, match="target must be one of flip, prior"):
         SubjectGame(data(), 6, generator=generator(), target="half")
