@@ -10,16 +10,19 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
 from keshi._validate import in_range, positive, positive_integer
+from keshi.artifacts import store
 from keshi.censoring.encoded import CensoredEncoder
-from keshi.errors import RecordsError
+from keshi.errors import ArtifactError, RecordsError
 from keshi.privacy import mechanisms
 from keshi.privacy.accounting import delta_slack, epsilon_from_mu, grid_distance
 
 GRID = 2**20  # steps per clipping norm: rounding is a millionth of it, and the noise is drawn in whole steps
+CERTIFICATE_FILE = "certificate.json"
 HALVINGS = 200  # of a bisection in double precision
 
 
@@ -141,8 +144,7 @@ def accuracy_by_divergence(distance: float, shares: np.ndarray) -> float:
 
     # a larger c lowers every q_s; the last digit of c is less than what is added below
     c = _largest(lambda c: bool(ndtr(quantiles(c)).sum() >= 1), -60.0 - 10 * distance**2, 60.0)
-    highest: float = shares @ ndtr(quantiles(c) + distance)
-    return min(1.0, highest + 1e-12)
+    return min(1.0, float(np.dot(shares, ndtr(quantiles(c) + distance))) + 1e-12)
 
 
 @dataclass(frozen=True, eq=False)
@@ -162,6 +164,23 @@ class CertifiedEncoder:
     def __post_init__(self) -> None:
         positive("norm", self.norm)
         positive("noise", self.noise)
+
+    @classmethod
+    def load(cls, path: str | Path) -> CertifiedEncoder:
+        """The encoder of a release that `keshi censor --noise` wrote, with its norm and noise.
+
+        Raises:
+            ArtifactError: the folder is no censored encoder, or was released without noise.
+        """
+        encoder = CensoredEncoder.load(path)
+        file = store.load(path).files.get(CERTIFICATE_FILE)
+        if file is None:
+            raise ArtifactError(f"{path} was released without noise; load it with CensoredEncoder.load.")
+        try:
+            saved = store.json_from_bytes(file, source=f"{path}: {CERTIFICATE_FILE}")
+            return cls(encoder, float(saved["norm"]), float(saved["noise"]))
+        except (KeyError, TypeError, ValueError) as error:
+            raise ArtifactError(f"{path}: {CERTIFICATE_FILE} is not complete ({error}).") from error
 
     def transform(self, x: np.ndarray) -> np.ndarray:
         """Windows x (n, channels, length) -> clipped, noisy features (n, features) float32; new noise every time."""

@@ -44,6 +44,10 @@ def censor(
         None,
         help="Also certify a release with so much noise, in multiples of the norm features are clipped to.",
     ),
+    max_leak: float = typer.Option(
+        None,
+        help="Find the most useful encoder whose worst attacker names at most this share of windows, or refuse.",
+    ),
     onnx: bool = typer.Option(False, "--onnx", help="Also write release/encoder.onnx (needs keshi[onnx])."),
     quick: bool = typer.Option(False, "--quick", help=f"preset quick on at most {QUICK_WINDOWS:,} windows."),
     threads: int = typer.Option(1, help="Threads of torch; part of what makes a run repeatable."),
@@ -86,21 +90,39 @@ def censor(
     options: dict[str, Any] = {
         name: value for name, value in (("target", target), ("pairs", pairs)) if value is not None
     }
+    schedule = "quick" if quick else preset
+    most = QUICK_WINDOWS if quick else None
+    common: dict[str, Any] = {"seed": seed, "unknown": strangers, "split": split, "most_windows": most}
+    if max_leak is not None:
+        from keshi.cli.censor_budget import strength_under_budget
+
+        refuse_with = {"--noise": noise, "--target": target, "--pairs": pairs}
+        if given := [name for name, value in refuse_with.items() if value is not None]:
+            raise ValueError(f"--max-leak chooses the strength by itself and takes no {', '.join(given)}.")
+        choice = strength_under_budget(
+            windows, output.with_name(output.name + ".sweep"), max_leak=max_leak, method=method,
+            schedule=schedule, rounds=rounds, guard=guard, threads=threads, progress=_say, **common,
+        )  # fmt: skip
+        print("\n".join(choice.lines))
+        if choice.chosen is None:
+            raise typer.Exit(1)
+        from keshi.cli.censor_budget import write_choice
+
+        write_choice(choice, output, overwrite=overwrite, onnx=onnx)
+        _say(f"wrote {output}/release and {output}/private. Next: keshi inspect {output}/release")
+        return
     result = run_censoring(
         windows,
         method=method,
         strength=strength,
-        preset="quick" if quick else preset,
+        preset=schedule,
         rounds=rounds,
-        seed=seed,
-        unknown=strangers,
-        split=split,
-        most_windows=QUICK_WINDOWS if quick else None,
         guard=guard,
         control=control,
         threads=threads,
         noise=noise,
         progress=_say,
+        **common,
         **options,
     )
     write_run(result, output, overwrite=overwrite, onnx=onnx)
@@ -175,6 +197,12 @@ def write_run(result: CensoringRun, output: Path, *, overwrite: bool = False, on
         from keshi.censoring.export import onnx_bytes
 
         files["encoder.onnx"] = onnx_bytes(result.encoder)
+    if result.certified is not None:
+        from keshi.censoring.certified import CERTIFICATE_FILE
+
+        c = result.certified
+        proven = [c.window.sentence, c.trial.sentence]
+        files[CERTIFICATE_FILE] = store.json_to_bytes({"norm": c.norm, "noise": c.noise, "proven": proven})
     output.parent.mkdir(parents=True, exist_ok=True)
     with store.new_folder(output, verb="censor", overwrite=overwrite) as folder:
         (folder / "private").mkdir()

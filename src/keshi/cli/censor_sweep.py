@@ -245,10 +245,10 @@ class _Measurement:
         for name, part in (("f1_known", self.known), ("f1_unknown", self.strangers)):
             if len(part):
                 label = encoder.predict(part.x)
-                for suffix, rows in _halves(part.trial).items():
+                for suffix, rows in halves(part.trial).items():
                     found[name + suffix] = macro_f1(part.label[rows], label[rows])
         log_p, code = self._attack(encoder, rows=self.plan.attack_rows, epochs=self.plan.attack_epochs)
-        for suffix, rows in _halves(self.known.trial).items():
+        for suffix, rows in halves(self.known.trial).items():
             found["attacker" + suffix] = float((log_p[rows].argmax(1) == code[rows]).mean())
         self._last = process_time()
         return {**found, "measuring_cpu_seconds": self._last - began}
@@ -310,7 +310,7 @@ class _Measurement:
         return log_p, task.code_test
 
 
-def _halves(trial: Any) -> dict[str, Any]:
+def halves(trial: Any) -> dict[str, Any]:
     """All rows, and the rows of every second recording, by suffix."""
     import numpy as np
 
