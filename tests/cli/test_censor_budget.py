@@ -11,7 +11,7 @@ from keshi.cli.censor_budget import Choice, strength_under_budget, write_choice
 from keshi.records.windows import Recording, Windows, segment
 
 STEPS = Schedule(
-    pretrain_epochs=8, pretrain_rate=1e-2, rounds=3, iterations=4, batch_size=32, encoder_rate=1e-3
+    pretrain_epochs=4, pretrain_rate=1e-2, rounds=3, iterations=4, batch_size=32, encoder_rate=1e-3
 )
 
 
@@ -36,7 +36,7 @@ def simulated_windows() -> Windows:
 def choose(folder: Path, max_leak: float) -> Choice:
     return strength_under_budget(
         simulated_windows(), folder, max_leak=max_leak, schedule=STEPS, strengths=(1.0,), split="trials",
-        unknown=(), hidden=(16,),
+        unknown=(), hidden=(16,), attack_epochs=2,
     )  # fmt: skip
 
 

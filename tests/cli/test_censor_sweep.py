@@ -93,7 +93,7 @@ def test_the_paper_s_sweep_has_its_cells_once_each_and_the_informative_ones_firs
     cells = sweep_cells(further_seeds=(1, 2))
     assert len(cells) == len(set(cells)) == 1 + 4 * 7 + 3 + 2 * (1 + 4 + 3)
     assert [c.name for c in cells[:6]] == [
-        "cnn-0-seed0", "afl-mlp-1-seed0", "afl-dnn-1-seed0", "sct-1-seed0", "lsm-1-seed0", "afl-dnn-0-seed0",
+        "cnn-0-seed0", "sct-1-seed0", "sct-0-seed0", "lsm-1-seed0", "afl-dnn-1-seed0", "afl-mlp-1-seed0",
     ]  # fmt: skip
 
 

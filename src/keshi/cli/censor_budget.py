@@ -51,6 +51,7 @@ def strength_under_budget(
     guard: bool = True,
     threads: int = 1,
     hidden: tuple[int, ...] = (800, 200),
+    attack_epochs: int = 20,
     progress: Callable[[str], None] | None = None,
 ) -> Choice:
     """Train along a path of strengths and choose the point of highest label F1 whose worst attacker keeps `max_leak`.
@@ -58,7 +59,7 @@ def strength_under_budget(
     Args:
         folder: of the sweep, to continue after an interruption; kept.
         max_leak: the share of windows that the worst attacker may name, above what guessing reaches.
-        hidden: of the networks among the attackers.
+        hidden, attack_epochs: of the networks among the attackers.
     """
     from keshi._validate import in_range
     from keshi.censoring.encoded import CensoredEncoder
@@ -81,6 +82,7 @@ def strength_under_budget(
         guard=guard,
         attack_hidden=hidden,
         full_rounds=kept,
+        full_epochs=attack_epochs,
         most_windows=most_windows,
     )
     cells = sweep_cells(methods=("cnn", method), strengths=strengths, seeds=(seed,))
@@ -149,7 +151,8 @@ class _Audit:
             rows = np.sort(np.random.default_rng(seed).choice(rows, plan.most_windows, replace=False))
         self.train, self.known, self.seed = windows.take(rows), windows.take(parts.test_known), seed
         self.suite = {name: ATTACKERS[name] for name in SUITE}
-        self.suite["800-200"] = partial(perceptron, hidden=hidden, max_epochs=plan.full_epochs)
+        for name, widths in (("linear", ()), ("800-200", hidden)):
+            self.suite[name] = partial(perceptron, hidden=widths, max_epochs=plan.full_epochs)
 
     def __call__(self, encoder: CensoredEncoder, half: str) -> dict[str, Naming]:
         from keshi.auditing.attackers import attack_all, naming_task

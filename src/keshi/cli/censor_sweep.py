@@ -83,19 +83,21 @@ def sweep_cells(
     further_seeds: Sequence[int] = (),
 ) -> list[Cell]:
     """All cells, the most informative first; further seeds last, at strength 1, its control and the plain network."""
-    adversarial = [method for method in methods if method != "cnn"]
+    adversarial = [method for method in reversed(methods) if method != "cnn"]
     controls = tuple(dict.fromkeys(CONTROLS[method] for method in adversarial))
     order = sorted(
         {*strengths, 0.0}, key=lambda s: INFORMATIVE.index(s) if s in INFORMATIVE else len(INFORMATIVE)
     )
     cells = [Cell("cnn", 0.0, seed) for seed in seeds]
+    if "sct" in methods and 1.0 in strengths:  # the claim and its control before all others
+        cells += [Cell("sct", strength, seed) for strength in (1.0, 0.0) for seed in seeds]
     for strength in order:
         for seed in seeds:
             cells += [Cell(m, strength, seed) for m in (adversarial if strength else controls)]
     for seed in further_seeds:
         cells += [Cell("cnn", 0.0, seed), *(Cell(m, 1.0, seed) for m in adversarial)]
         cells += [Cell(m, 0.0, seed) for m in controls]
-    return cells
+    return list(dict.fromkeys(cells))
 
 
 def read_results(file: Path) -> list[dict[str, Any]]:
