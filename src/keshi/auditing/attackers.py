@@ -88,13 +88,13 @@ def nearest_neighbours(task: Task, *, count: int, seed: int = 0) -> np.ndarray:
     return _log_of_all(model.predict_proba(task.z_test), model.classes_, task.classes)
 
 
-def boosted_trees(task: Task, *, seed: int = 0) -> np.ndarray:
-    """Log-probabilities of histogram gradient boosting."""
+def boosted_trees(task: Task, *, rounds: int = 60, seed: int = 0) -> np.ndarray:
+    """Log-probabilities of histogram gradient boosting, `rounds` trees for every person."""
     from sklearn.ensemble import HistGradientBoostingClassifier
 
     z, code = _at_most(task, MOST_TREE_ROWS, seed)
     model = HistGradientBoostingClassifier(
-        max_iter=60, max_leaf_nodes=15, learning_rate=0.2, random_state=seed
+        max_iter=rounds, max_leaf_nodes=15, learning_rate=0.2, random_state=seed
     )
     model.fit(z, code)
     return _log_of_all(model.predict_proba(task.z_test), model.classes_, task.classes)
