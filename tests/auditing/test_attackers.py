@@ -45,7 +45,8 @@ def test_every_attacker_finds_people_who_are_there_and_none_finds_them_where_the
             # 400 rows: standard error 0.022
             assert abs(one.accuracy - expected) < 0.09, (name, told)
             assert one.lower <= one.accuracy <= one.upper
-            assert (one.bits > 0.4) == (told > 0), name
+            # one neighbour names with certainty, so being wrong once costs all its bits
+            assert (one.bits > 0.4) == (told > 0 and name != "1 nearest"), name
         assert worst(found)[1].accuracy == max(one.accuracy for one in found.values())
 
 
