@@ -25,6 +25,7 @@ from keshi.censoring.encoded import CensoredEncoder, load_weights
 from keshi.censoring.encoders import FEATURES, LabelHead, make_encoder
 from keshi.censoring.games import GAMES, TrainingSet, check_options, method_name, refuse_foreign_options
 from keshi.censoring.input_checks import labelled_windows, real_numbers, scale, sensitive_column
+from keshi.censoring.starts import check_start, saved_start
 from keshi.censoring.training import (
     SCHEDULES,
     RoundRecord,
@@ -54,9 +55,8 @@ class Censor(ClassifierMixin, TransformerMixin, BaseEstimator):
         seed: fixes weights, batches, pairs and dropout; with `threads` it fixes every byte of the result.
         features: width of z.
         threads: torch threads to use while training.
-        guard: end step 2 of a round early once the adversary is fooled. This departs from the paper, also in
-            preset "paper": the flipped term of eq. 1 has no lower bound, and without the guard it can grow
-            until the label is lost while a fresh attacker still succeeds. False follows eq. 1 to the letter.
+        guard: end step 2 of a round early once the adversary is fooled, because the flipped term of eq. 1 has no lower
+            bound and can ruin the label while the leak stays. False follows the paper to the letter.
         target: afl-mlp, afl-dnn and sct: "flip" (the paper) or "prior" (bounded).
         pairs, partners, reduction: sct and lsm: see games.PairGame. None is the method's default, here and above.
 
@@ -226,13 +226,13 @@ class Censor(ClassifierMixin, TransformerMixin, BaseEstimator):
                 begin = [] if start is None else [start.weights[name] for name in sorted(start.weights)]
                 mark = fingerprint(self._settings(), scaled.numpy(), label_codes, *codes.values(), *begin)
                 saved = Checkpoint(Path(checkpoint), mark, checkpoint_every)
-                start = start or _saved_start(saved)
+                start = start or saved_start(saved)
             trained_here = start is None
             if start is None:
                 rng = streams.numpy("pretraining")
                 pretrain(encoder, head, data, schedule=self.schedule, rng=rng, progress=progress)
             else:
-                _check_start(start, freeze(settings={}))
+                check_start(start, freeze(settings={}))
                 load_weights(start, encoder, head)
             plain = {"method": "cnn", "strength": 0.0, "options": {}}
             pretrained = freeze(settings={**self._settings(), **plain})
@@ -241,9 +241,8 @@ class Censor(ClassifierMixin, TransformerMixin, BaseEstimator):
                 freeze(settings={"fingerprint": saved.fingerprint}).save(saved.folder / PRETRAINED_FOLDER)
 
             def measure(number: int) -> dict[str, float]:
-                return (
-                    on_round(number, freeze(settings=self._settings(rounds_kept=number))) if on_round else {}
-                )
+                frozen = freeze(settings=self._settings(rounds_kept=number))
+                return on_round(number, frozen) if on_round else {}
 
             curve: tuple[RoundRecord, ...] = ()
             warnings: tuple[str, ...] = ()
@@ -359,26 +358,3 @@ class Censor(ClassifierMixin, TransformerMixin, BaseEstimator):
             "options": dict(self.game_options),
             **more,
         }
-
-
-def _saved_start(saved: Checkpoint) -> CensoredEncoder | None:
-    """The network that an interrupted fit had trained for the label; None where it did not get so far."""
-    folder = saved.folder / PRETRAINED_FOLDER
-    if not folder.exists():
-        return None
-    found = CensoredEncoder.load(folder)
-    if found.settings.get("fingerprint") != saved.fingerprint:
-        raise ArtifactError(
-            f"{saved.folder} was saved by a training with other options or other data. Choose another folder for "
-            "checkpoint=, or remove this one."
-        )
-    return found
-
-
-def _check_start(start: CensoredEncoder, wanted: CensoredEncoder) -> None:
-    for name in ("labels", "channels", "length", "features"):
-        if getattr(start, name) != getattr(wanted, name):
-            raise DomainError(
-                f"start= has {name} {getattr(start, name)!r}, these windows need {getattr(wanted, name)!r}; "
-                "begin with an encoder of the same data, or without start=."
-            )
