@@ -4,7 +4,9 @@ import json
 from pathlib import Path
 
 import numpy as np
+import pytest
 
+from keshi.auditing import identification
 from keshi.censoring.encoded import CensoredEncoder
 from keshi.censoring.training import Schedule
 from keshi.cli.censor_budget import Choice, strength_under_budget, write_choice
@@ -13,6 +15,12 @@ from keshi.records.windows import Recording, Windows, segment
 STEPS = Schedule(
     pretrain_epochs=4, pretrain_rate=1e-2, rounds=3, iterations=4, batch_size=32, encoder_rate=1e-3
 )
+
+
+@pytest.fixture(autouse=True)
+def short_epochs(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An attacker's epoch is one pass over the few rows here."""
+    monkeypatch.setattr(identification, "SHORTEST_EPOCH", 1)
 
 
 def simulated_windows() -> Windows:
@@ -36,7 +44,7 @@ def simulated_windows() -> Windows:
 def choose(folder: Path, max_leak: float) -> Choice:
     return strength_under_budget(
         simulated_windows(), folder, max_leak=max_leak, schedule=STEPS, strengths=(1.0,), split="trials",
-        unknown=(), hidden=(16,), attack_epochs=2,
+        unknown=(), hidden=(16,), attack_epochs=10,
     )  # fmt: skip
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from keshi.auditing import identification
 from keshi.censoring.training import Schedule
 from keshi.cli.censor_sweep import Cell, SweepPlan, read_results, run_sweep, sweep_cells
 from keshi.errors import ArtifactError
@@ -20,10 +21,16 @@ PLAN = SweepPlan(
     attack_rows=60,
     attack_epochs=1,
     full_rounds=(2,),
-    full_epochs=1,
+    full_epochs=40,
     checkpoint_every=1,
 )
 CELLS = [Cell("cnn", 0.0, 0), Cell("sct", 1.0, 0), Cell("sct", 0.0, 0)]
+
+
+@pytest.fixture(autouse=True)
+def short_epochs(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An attacker's epoch is one pass over the few rows here."""
+    monkeypatch.setattr(identification, "SHORTEST_EPOCH", 1)
 
 
 def simulated_windows() -> Windows:

@@ -200,9 +200,9 @@ def write_run(result: CensoringRun, output: Path, *, overwrite: bool = False, on
     if result.certified is not None:
         from keshi.censoring.certified import CERTIFICATE_FILE
 
-        c = result.certified
-        proven = [c.window.sentence, c.trial.sentence]
-        files[CERTIFICATE_FILE] = store.json_to_bytes({"norm": c.norm, "noise": c.noise, "proven": proven})
+        # what is proven depends on how frequent everybody is, which stays in private/
+        saved = {"norm": result.certified.norm, "noise": result.certified.noise}
+        files[CERTIFICATE_FILE] = store.json_to_bytes(saved)
     output.parent.mkdir(parents=True, exist_ok=True)
     with store.new_folder(output, verb="censor", overwrite=overwrite) as folder:
         (folder / "private").mkdir()
