@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from keshi.auditing.tradeoff import Envelope, lower_envelope, mean_gap
-from keshi.reports.charts import PLOT, lines, number
+from keshi.reports.charts import PLOT, number
 from keshi.reports.svg import DASHES, INK, MARKERS, SERIES, canvas, to_svg
 
 AXES = {"known": "label F1, known people", "unknown": "label F1, unknown people"}
@@ -64,7 +64,7 @@ def trade_off_chart(results: Sequence[Line], axis: str) -> str:
     with canvas(PLOT, 300) as figure:
         axes = figure.add_subplot()
         for index, method in enumerate(methods_of(results)):
-            colour = INK[SERIES[index % len(SERIES)]]
+            colour = _colour(index)
             found = points(results, method)
             f, leak = _column(found, f"f1_{axis}"), _column(found, "attacker")
             axes.plot(f, leak, MARKERS[index], color=colour, markersize=2.5, alpha=0.35)
@@ -82,21 +82,30 @@ def trade_off_chart(results: Sequence[Line], axis: str) -> str:
         axes.set_xlabel(AXES[axis])
         axes.set_ylabel("fresh attacker's accuracy")
         axes.grid()
-        axes.legend(loc="lower left", frameon=False)
+        if methods_of(results):
+            axes.legend(loc="upper left", frameon=False)
         return to_svg(figure, alt=f"attacker's accuracy against {AXES[axis]}; x: controls, *: plain network")
 
 
 def learning_chart(results: Sequence[Line], measure: str, label: str) -> str:
-    """One measure over the rounds at the strength nearest 1, a line for each method and for the controls."""
-    series = []
-    for line in results:
-        strength = line["cell"]["strength"]
-        if len(line["points"]) > 1 and strength in (0.0, 1.0):
-            name = line["cell"]["method"] + (" control" if strength == 0 else "")
+    """One measure over the rounds at strength 1, a line for each method, and for the controls."""
+    shown = [line for line in results if len(line["points"]) > 1 and line["cell"]["strength"] in (0.0, 1.0)]
+    methods = methods_of(results)
+    with canvas(PLOT, 260) as figure:
+        axes = figure.add_subplot()
+        for line in shown:
+            method, control = line["cell"]["method"], line["cell"]["strength"] == 0
+            style: dict[str, Any] = {"color": INK["muted"] if control else _colour(methods.index(method))}
+            style["linestyle"] = DASHES[methods.index(method) % len(DASHES)] if method in methods else "-"
+            name = f"{method}, control" if control else method
             x, y = _column(line["points"], "round"), _column(line["points"], measure)
-            series.append({"name": name, "x": x, "y": y})
-    names = ", ".join(str(one["name"]) for one in series)
-    return lines(series, x_label="round", y_label=label, alt=f"{label} over the rounds: {names}")
+            axes.plot(x, y, linewidth=1.6, label=name, **style)
+        axes.set_xlabel("round")
+        axes.set_ylabel(label)
+        axes.grid(axis="y")
+        if shown:
+            axes.legend(frameon=False, fontsize=7)
+        return to_svg(figure, alt=f"{label} over the rounds")
 
 
 def claims_table(results: Sequence[Line]) -> str:
@@ -190,6 +199,10 @@ def _reported(found: Sequence[Mapping[str, float]], axis: str) -> Envelope:
     chosen = lower_envelope(_column(found, f"f1_{axis}_select"), _column(found, "attacker_select")).chosen
     kept = [found[place] for place in chosen]
     return lower_envelope(_column(kept, f"f1_{axis}_report"), _column(kept, "attacker_report"))
+
+
+def _colour(index: int) -> str:
+    return INK[SERIES[index % len(SERIES)]]
 
 
 def _column(found: Sequence[Mapping[str, float]], name: str) -> np.ndarray:
