@@ -35,7 +35,7 @@ def tiny(method: str = "sct", **options: object) -> Censor:
     return Censor(method, preset=TINY, features=16, **options)  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize("method", ["cnn", "afl-mlp", "afl-dnn", "sct", "scl", "lsm"])
+@pytest.mark.parametrize("method", ["cnn", "afl-mlp", "afl-dnn", "afl-grl", "sct", "scl", "lsm"])
 def test_every_method_fits_transforms_predicts_and_comes_back_from_disk(method: str, tmp_path: Path) -> None:
     x, y, s = simulated_people(80)
     censor = tiny(method).fit(x, y, subject=s)
@@ -47,7 +47,7 @@ def test_every_method_fits_transforms_predicts_and_comes_back_from_disk(method: 
     loaded = Censor.load(tmp_path / "encoder")
     np.testing.assert_array_equal(loaded.transform(x), censor.transform(x))
     np.testing.assert_array_equal(loaded.predict(x), censor.predict(x))
-    assert (loaded.method, loaded.strength) == (censor.method, 1.0)
+    assert (loaded.method, loaded.strength) == (censor.encoder_.settings["method"], 1.0)
 
 
 def test_the_same_seed_gives_the_same_bytes_and_another_seed_does_not(tmp_path: Path) -> None:
@@ -66,6 +66,41 @@ def test_starting_from_a_pretrained_encoder_gives_the_same_bytes_as_training_it_
     started = tiny().fit(x, y, subject=s, start=whole.pretrained_)
     np.testing.assert_array_equal(whole.transform(x), started.transform(x))
     assert not np.array_equal(whole.transform(x), whole.pretrained_.transform(x))
+
+
+@pytest.mark.parametrize("killed_in", [1, 2, 3])
+def test_a_training_that_is_killed_goes_on_to_the_same_bytes(killed_in: int, tmp_path: Path) -> None:
+    x, y, s = simulated_people(80)
+    options = {"preset": replace(TINY, rounds=3), "features": 16}
+    whole = Censor("sct", **options).fit(x, y, subject=s)  # type: ignore[arg-type]
+
+    def kill(number: int, encoder: CensoredEncoder) -> dict[str, float]:
+        if number == killed_in:
+            raise KeyboardInterrupt
+        return {}
+
+    with pytest.raises(KeyboardInterrupt):
+        Censor("sct", **options).fit(x, y, subject=s, checkpoint=tmp_path / "c", on_round=kill)  # type: ignore[arg-type]
+    seen: list[int] = []
+    again = Censor("sct", **options).fit(  # type: ignore[arg-type]
+        x, y, subject=s, checkpoint=tmp_path / "c", on_round=lambda number, encoder: seen.append(number) or {},
+        progress=lambda line: pytest.fail("trained again for the label") if "epoch" in line else None,
+    )  # fmt: skip
+    assert seen == list(range(killed_in, 4))  # only the round that was cut short is done again
+    np.testing.assert_array_equal(again.transform(x), whole.transform(x))
+    np.testing.assert_array_equal(again.pretrained_.transform(x), whole.pretrained_.transform(x))
+    assert [r.label_loss for r in again.curve_] == [r.label_loss for r in whole.curve_]
+
+
+def test_a_checkpoint_of_other_options_or_data_is_refused(tmp_path: Path) -> None:
+    x, y, s = simulated_people(80)
+    tiny().fit(x, y, subject=s, checkpoint=tmp_path / "c")
+    for other, data in ((tiny(strength=0.5), x), (tiny(), x + np.float32(1))):
+        with pytest.raises(ArtifactError, match="other options or other data"):
+            other.fit(data, y, subject=s, checkpoint=tmp_path / "c")
+    (tmp_path / "c" / "rounds.safetensors").write_bytes(b"half a file")
+    with pytest.raises(ArtifactError, match=r"rounds\.safetensors"):
+        tiny().fit(x, y, subject=s, checkpoint=tmp_path / "c")
 
 
 def test_no_rounds_leave_the_plain_network() -> None:
@@ -128,8 +163,8 @@ def test_errors_before_and_during_fit_say_what_was_expected() -> None:
         tiny().fit(x, np.full(40, "a"), subject=s)
     with pytest.raises(DomainError, match=r"subject has only one value \(3\).*something to erase"):
         tiny().fit(x, y, subject=np.full(40, 3))
-    with pytest.raises(RecordsError, match=r"must be windows \(n, channels, length\).*\(40, 24\)"):
-        tiny().fit(x.reshape(40, -1), y, subject=s)
+    with pytest.raises(RecordsError, match=r"must be windows \(n, channels, length\).*\(40, 2, 3, 4\)"):
+        tiny().fit(x.reshape(40, 2, 3, 4), y, subject=s)
     with pytest.raises(RecordsError, match="missing or infinite"):
         tiny().fit(x * np.nan, y, subject=s)
     with pytest.raises(ValueError, match="same length: x has 40, y has 39"):
@@ -140,18 +175,18 @@ def test_errors_before_and_during_fit_say_what_was_expected() -> None:
         tiny().fit(x[:, :, :10], y, subject=s, start=tiny(rounds=0).fit(x, y, subject=s).pretrained_)
 
 
-def test_options_are_checked_when_the_object_is_made() -> None:
+def test_options_are_checked_before_any_data() -> None:
     with pytest.raises(ValueError, match="strength must be a finite number of at least 0, got -1"):
-        Censor(strength=-1)
+        Censor(strength=-1).check()
     with pytest.raises(ValueError, match="preset must be one of paper, quick; got 'robust'"):
-        Censor(preset="robust")
+        Censor(preset="robust").check()
     with pytest.raises(ValueError, match="rounds must be a whole number of at least 0, got -1"):
-        Censor(rounds=-1)
+        Censor(rounds=-1).check()
     with pytest.raises(ValueError, match="method afl-dnn takes target; got pairs, reduction"):
-        Censor("afl-dnn", pairs="cells", reduction="mean")
+        Censor("afl-dnn", pairs="cells", reduction="mean").check()
     with pytest.raises(ValueError, match="method cnn takes no options; got target"):
-        Censor("cnn", target="prior")
-    assert Censor("scl").method == "sct"
+        Censor("cnn", target="prior").check()
+    assert Censor("scl").check().method == "scl"  # as scikit-learn asks: an option stays as it was given
     assert Censor().schedule == Schedule()
     assert Censor(preset=replace(TINY, rounds=9)).schedule.rounds == 9
 
@@ -172,13 +207,16 @@ def test_options_are_checked_when_the_object_is_made() -> None:
         ({"preset": None}, "preset must be one of paper, quick; got None"),
         ({"guard": 1}, "guard must be True or False, got 1"),
         ({"target": "up"}, "target must be one of flip, prior; got 'up'"),
-        ({"pairs": None}, "pairs must be one of balanced, .*; got None"),
+        ({"pairs": "all"}, "pairs must be one of balanced, .*; got 'all'"),
         ({"reduction": "max"}, "reduction must be one of sum, mean; got 'max'"),
     ],
 )
 def test_every_wrong_option_is_named_with_its_value_before_any_data(options: dict, message: str) -> None:
     with pytest.raises(ValueError, match=message):
-        Censor(**options)
+        Censor(**options).check()
+    x, y, s = simulated_people(40)
+    with pytest.raises(ValueError, match=message):
+        Censor(**options).fit(x, y, subject=s)
 
 
 def test_the_settings_hold_every_option_and_a_loaded_censor_trains_the_same_encoder(tmp_path: Path) -> None:
@@ -189,7 +227,7 @@ def test_the_settings_hold_every_option_and_a_loaded_censor_trains_the_same_enco
     first.save(tmp_path / "encoder")
     loaded = Censor.load(tmp_path / "encoder")
     for name in (
-        "method", "strength", "preset", "schedule", "seed", "features", "threads", "guard", "game_options",
+        "method", "strength", "schedule", "seed", "features", "threads", "guard", "game_options",
     ):  # fmt: skip
         assert getattr(loaded, name) == getattr(first, name), name
     assert loaded.schedule == replace(TINY, rounds=1)
@@ -240,7 +278,7 @@ DAYS = np.array(["2024-01-01", "2024-01-02"] * 20, dtype="datetime64[D]")
             r"y must be one label per window \(n,\), got an array of shape \(40, 2\)",
         ),
         ([[1, 2]] * 40, "y must be one label per window .*got a list for each"),
-        (None, r"y must be one label per window \(n,\), got an array of shape \(\)"),
+        (None, "fit requires y to be passed, but the target y is None"),
         (np.linspace(0, 1, 40), "labels must be classes, but y holds 40 different numbers in 40 windows"),
         (np.array([0, np.inf] * 20), "y has infinite values"),
         (DAYS, r"labels must be text, whole numbers or truth values.*y holds datetime64\[D\].*into text"),

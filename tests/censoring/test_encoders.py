@@ -4,7 +4,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from keshi.censoring.encoders import ConvEncoder, LabelHead, SeededDropout, encode_in_batches
+from keshi.censoring.encoders import ConvEncoder, LabelHead, RectifiedDropout, encode_in_batches
 from keshi.errors import DomainError
 
 
@@ -57,11 +57,22 @@ def test_a_seed_fixes_weights_and_masks_and_leaves_the_global_random_state_alone
 
 def test_dropout_keeps_the_mean_and_drops_its_rate() -> None:
     n = 100_000
-    dropped = SeededDropout(0.2, generator())(torch.ones(n))
+    dropped = RectifiedDropout(0.2, generator())(torch.ones(n))
     # Standard error of the share 0.0013; of the mean 0.0016.
     assert abs(float((dropped == 0).float().mean()) - 0.2) < 0.006
     assert abs(float(dropped.mean()) - 1) < 0.008
-    assert torch.equal(SeededDropout(0.2, generator()).eval()(torch.ones(5)), torch.ones(5))
+    assert torch.equal(RectifiedDropout(0.2, generator()).eval()(torch.ones(5)), torch.ones(5))
+
+
+def test_rectified_dropout_has_the_values_and_gradients_of_relu_and_its_own_mask() -> None:
+    x = torch.randn(6, 5, 1, 7, generator=generator(1)).to(memory_format=torch.channels_last).requires_grad_()
+    z = RectifiedDropout(0.4, generator())(x)
+    kept = (z > 0) / (1 - round(0.4 * 65536) / 65536)
+    torch.testing.assert_close(z, kept * F.relu(x), rtol=1e-6, atol=0)
+    assert 0 < (z > 0).sum() < (x > 0).sum()
+    weight = torch.randn(x.shape, generator=generator(2))
+    (found,) = torch.autograd.grad((weight * z).sum(), x)
+    torch.testing.assert_close(found, weight * kept, rtol=1e-6, atol=0)
 
 
 def test_encoding_in_batches_needs_no_dropout_no_gradient_and_restores_the_mode() -> None:

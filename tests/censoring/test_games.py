@@ -46,6 +46,28 @@ def test_sct_uses_one_draw_of_pairs_for_label_and_confusion() -> None:
     torch.testing.assert_close(losses.adversarial, confusion)
 
 
+def test_pairs_of_one_batch_are_the_same_losses_with_each_window_encoded_once() -> None:
+    training, (encoder, head) = data(), networks()
+    seen = []
+    encoder.register_forward_hook(lambda module, inputs, output: seen.append(len(inputs[0])))
+    game = PairGame(training, 6, generator=generator(3), partners="batch")
+    losses = game.encoder_losses(encoder, head, 20, np.random.default_rng(4), adversarial=True)
+    assert seen == [20]
+    rng = np.random.default_rng(4)
+    batch = rng.integers(60, size=20)
+    pairs = PairSampler(training.label.numpy(), training.subject.numpy(), mode="balanced").within(batch, rng)
+    first, second = batch[pairs.first], batch[pairs.second]
+    z1, z2 = encoder(training.x[first]), encoder(training.x[second])
+    label = F.cross_entropy(head(z1), training.label[first]) + F.cross_entropy(
+        head(z2), training.label[second]
+    )
+    flipped = torch.from_numpy(training.subject.numpy()[first] != training.subject.numpy()[second]).float()
+    torch.testing.assert_close(losses.label, label)
+    torch.testing.assert_close(
+        losses.adversarial, F.binary_cross_entropy_with_logits(game.adversary(z1, z2), flipped)
+    )
+
+
 def test_lsm_asks_nothing_of_pairs_of_one_person() -> None:
     training = data()
     game = PairGame(training, 6, generator=generator(3), learned=True)
@@ -99,7 +121,9 @@ def test_empty_pair_sets_are_noted_and_impossible_ones_refused() -> None:
 def test_names_of_methods() -> None:
     assert method_name("scl") == "sct"
     assert method_name("afl-dnn") == "afl-dnn"
-    with pytest.raises(ValueError, match="method must be one of cnn, afl-mlp, afl-dnn, sct, lsm; got 'gan'"):
+    with pytest.raises(
+        ValueError, match="method must be one of cnn, afl-mlp, afl-dnn, afl-grl, sct, lsm; got 'gan'"
+    ):
         method_name("gan")
     with pytest.raises(ValueError, match="target must be one of flip, prior"):
         SubjectGame(data(), 6, generator=generator(), target="half")

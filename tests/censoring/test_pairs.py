@@ -146,3 +146,29 @@ def test_the_same_seed_draws_the_same_pairs() -> None:
     a, b = (sampler.draw(50, np.random.default_rng(7)) for _ in range(2))
     np.testing.assert_array_equal(a.first, b.first)
     np.testing.assert_array_equal(a.second, b.second)
+
+
+@pytest.mark.parametrize("mode", list(PAIR_MODES))
+def test_pairs_within_a_batch_are_of_their_sets_and_use_every_window_first_once(mode: str) -> None:
+    rng = np.random.default_rng(0)
+    label, subject = rng.integers(3, size=400), rng.integers(4, size=400)
+    rows = rng.integers(400, size=120)
+    pairs = PairSampler(label, subject, mode=mode).within(rows, rng)
+    # 120 windows of 12 (person, label) groups: nobody lacks a partner
+    np.testing.assert_array_equal(pairs.first, np.arange(120))
+    assert (pairs.first != pairs.second).all()
+    a, b = rows[pairs.first], rows[pairs.second]
+    np.testing.assert_array_equal(pairs.same_subject, subject[a] == subject[b])
+    np.testing.assert_array_equal(pairs.same_label, label[a] == label[b])
+    for name, share in PAIR_MODES[mode].items():
+        assert sum(n for cell, n in cells(pairs).items() if cell.startswith(name)) == 120 * share
+    if mode == "natural":  # four equally frequent people: 1/4 of the pairs, standard error 0.04
+        assert abs(pairs.same_subject.mean() - 0.25) < 0.16
+
+
+def test_a_window_without_a_partner_in_its_batch_is_left_out() -> None:
+    sampler = PairSampler(LABEL, SUBJECT, mode="conditional")
+    for seed in range(20):
+        pairs = sampler.within(np.array([0, 1, 4]), np.random.default_rng(seed))  # 4 sits, nobody else does
+        assert drawn(pairs) <= {(0, 1), (1, 0)}
+        assert pairs.same_subject.all()

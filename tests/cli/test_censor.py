@@ -11,8 +11,9 @@ from typer.testing import CliRunner
 
 from keshi.auditing import identification
 from keshi.censoring import training
+from keshi.censoring.certified import CertifiedEncoder
 from keshi.censoring.encoded import CensoredEncoder
-from keshi.cli import censor_run
+from keshi.cli import censor_budget, censor_run
 from keshi.cli.censor import censor
 from keshi.errors import ArtifactError, DomainError, RecordsError
 
@@ -96,6 +97,55 @@ def test_json_is_the_audit_and_nothing_else_on_stdout(people_csv: Path, tmp_path
     assert audit == json.loads((tmp_path / "run" / "private" / "audit.json").read_text())
     assert audit["before"] == audit["after"]
     assert audit["control"] is None
+
+
+def test_a_release_with_noise_prints_what_is_proven_beside_what_is_measured(
+    people_csv: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "run"
+    result = run(people_csv, *COLUMNS, "--method", "cnn", "--noise", 2, "-o", out)
+    text = result.stdout  # type: ignore[attr-defined]
+    assert "with noise of 2 clipping norms: label F1" in text
+    assert "proven: From one window no attacker names the person more often than" in text
+    # recordings of 80 samples, windows of 10 every 5, a tenth held out
+    assert "proven: From all 2 windows of a trial no attacker" in text
+    encoder = CertifiedEncoder.load(out / "release")
+    audit = json.loads((out / "private" / "audit.json").read_text())["certified"]
+    assert (encoder.norm, encoder.noise) == (audit["norm"], 2.0)
+    assert audit["window"]["guess"] == pytest.approx(1 / 3)
+    # Phi(Phi^-1(1/3) + 1/2)
+    assert audit["window"]["accuracy"] == pytest.approx(0.528, abs=0.001)
+    x = np.zeros((2, 2, 10), dtype=np.float32)
+    assert not np.array_equal(encoder.transform(x), encoder.transform(x))
+    run(people_csv, *COLUMNS, "--method", "cnn", "-o", tmp_path / "plain")
+    with pytest.raises(ArtifactError, match="released without noise"):
+        CertifiedEncoder.load(tmp_path / "plain" / "release")
+    with pytest.raises(ValueError, match=r"noise \(--noise\) must be a finite number above 0, got 0"):
+        run(people_csv, *COLUMNS, "--noise", 0, "-o", tmp_path / "none")
+
+
+def test_the_encoder_is_exported_where_asked_for(people_csv: Path, tmp_path: Path) -> None:
+    pytest.importorskip("onnx")
+    run(people_csv, *COLUMNS, "--method", "cnn", "--onnx", "-o", tmp_path / "run")
+    assert (tmp_path / "run" / "release" / "encoder.onnx").stat().st_size > 1000
+
+
+def test_a_budget_is_kept_or_refused_with_exit_status_1(
+    people_csv: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(censor_budget, "SUITE", ("linear",))
+    monkeypatch.setattr(censor_budget.strength_under_budget, "__kwdefaults__", {
+        **censor_budget.strength_under_budget.__kwdefaults__, "strengths": (1.0,), "hidden": (4,), "attack_epochs": 1,
+    })  # fmt: skip
+    result = run(people_csv, *COLUMNS, "--max-leak", 0.01, "-o", tmp_path / "run")
+    assert result.exit_code == 1  # type: ignore[attr-defined]
+    assert "refused: at most 0.01 was asked for" in result.stdout  # type: ignore[attr-defined]
+    assert not (tmp_path / "run").exists()
+    result = run(people_csv, *COLUMNS, "--max-leak", 0.999, "-o", tmp_path / "run")
+    assert result.exit_code == 0  # type: ignore[attr-defined]
+    assert CensoredEncoder.load(tmp_path / "run" / "release").labels == ("run", "walk")
+    with pytest.raises(ValueError, match="--max-leak chooses the strength by itself and takes no --noise"):
+        run(people_csv, *COLUMNS, "--max-leak", 0.5, "--noise", 1, "-o", tmp_path / "other")
 
 
 def test_two_people_leave_no_strangers_and_the_figure_is_empty(people_csv: Path, tmp_path: Path) -> None:

@@ -14,12 +14,18 @@ from typing import Any
 
 import numpy as np
 import torch
+from sklearn.base import BaseEstimator, ClassifierMixin, TransformerMixin
+from sklearn.exceptions import NotFittedError as SklearnNotFittedError
+from sklearn.utils.validation import validate_data
 
 from keshi._validate import nonnegative, nonnegative_integer, one_of, positive_integer, seed_in_range
+from keshi.censoring.attributes import JointGame, as_columns, codes_of
+from keshi.censoring.checkpoints import PRETRAINED_FOLDER, Checkpoint, fingerprint
 from keshi.censoring.encoded import CensoredEncoder, load_weights
-from keshi.censoring.encoders import FEATURES, ConvEncoder, LabelHead
+from keshi.censoring.encoders import FEATURES, LabelHead, make_encoder
 from keshi.censoring.games import GAMES, TrainingSet, check_options, method_name, refuse_foreign_options
-from keshi.censoring.input_checks import scale, training_data
+from keshi.censoring.input_checks import labelled_windows, real_numbers, scale, sensitive_column
+from keshi.censoring.starts import check_start, saved_start
 from keshi.censoring.training import (
     SCHEDULES,
     RoundRecord,
@@ -33,27 +39,34 @@ from keshi.errors import ArtifactError, DomainError, NotFittedError
 from keshi.records.windows import Standardizer
 
 
-class Censor:
-    """Windows of several people -> an encoder that keeps the label and hides the person.
+class _NotFitted(NotFittedError, SklearnNotFittedError):
+    """Both keshi's error and the one that scikit-learn's tools look for."""
+
+
+class Censor(ClassifierMixin, TransformerMixin, BaseEstimator):
+    """Windows of several people -> an encoder that keeps the label and hides the person; a scikit-learn estimator.
 
     Args:
-        method: "cnn" (no adversary), "afl-mlp", "afl-dnn", "sct" (alias "scl") or "lsm".
+        method: "cnn" (no adversary), "afl-mlp", "afl-dnn", "afl-grl" (AFL with gradient reversal), "sct" (alias
+            "scl") or "lsm".
         strength: weight of the adversarial term, the paper's lambda; 0 is the control, continued training.
         preset: "paper", "quick", or a training.Schedule of your own.
         rounds: rounds of the two alternating steps; those of the preset by default.
         seed: fixes weights, batches, pairs and dropout; with `threads` it fixes every byte of the result.
         features: width of z.
         threads: torch threads to use while training.
-        guard: end step 2 of a round early once the adversary is fooled. This departs from the paper, also in
-            preset "paper": the flipped term of eq. 1 has no lower bound, and without the guard it can grow
-            until the label is lost while a fresh attacker still succeeds. False follows eq. 1 to the letter.
-        game_options: further options of the method: target= and, for sct and lsm, pairs=, reduction=.
+        guard: end step 2 of a round early once the adversary is fooled, because the flipped term of eq. 1 has no lower
+            bound and can ruin the label while the leak stays. False follows the paper to the letter.
+        target: afl-mlp, afl-dnn and sct: "flip" (the paper) or "prior" (bounded).
+        pairs, partners, reduction: sct and lsm: see games.PairGame. None is the method's default, here and above.
 
     Attributes:
         encoder_: the frozen CensoredEncoder.
         pretrained_: the same network before censoring, the plain CNN.
         curve_: one RoundRecord a round.
         warnings_: sentences the user should read.
+        classes_: the labels, in the order of `predict_proba`.
+        n_features_in_: channels of a window, or columns of a table.
 
     Example:
         >>> censor = Censor("sct", strength=1.0, preset="quick").fit(x, y, subject=s)  # doctest: +SKIP
@@ -76,62 +89,107 @@ class Censor:
         features: int = FEATURES,
         threads: int = 1,
         guard: bool = True,
-        **game_options: Any,
+        target: str | None = None,
+        pairs: str | None = None,
+        partners: str | None = None,
+        reduction: str | None = None,
     ) -> None:
-        self.method = method_name(method)
-        refuse_foreign_options(self.method, game_options)
-        check_options(game_options)
-        self.strength = float(nonnegative("strength", strength))
-        if not isinstance(guard, bool):
-            raise ValueError(f"guard must be True or False, got {guard!r}.")
-        if isinstance(preset, Schedule):
-            self.preset, schedule = "own", preset
-        else:
-            self.preset = one_of("preset", preset, tuple(SCHEDULES))
-            schedule = SCHEDULES[preset]
-        self.schedule = (
-            schedule if rounds is None else replace(schedule, rounds=nonnegative_integer("rounds", rounds))
-        )
-        self.seed = seed_in_range(seed)
-        self.features = positive_integer("features", features)
-        self.threads = positive_integer("threads", threads)
+        # kept as they come, which is how scikit-learn clones and searches; `check` is the first thing that fit does
+        self.method = method
+        self.strength = strength
+        self.preset = preset
+        self.rounds = rounds
+        self.seed = seed
+        self.features = features
+        self.threads = threads
         self.guard = guard
-        self.game_options = game_options
+        self.target = target
+        self.pairs = pairs
+        self.partners = partners
+        self.reduction = reduction
+
+    @property
+    def schedule(self) -> Schedule:
+        """The training schedule that preset and rounds amount to."""
+        if isinstance(self.preset, Schedule):
+            schedule = self.preset
+        else:
+            schedule = SCHEDULES[one_of("preset", self.preset, tuple(SCHEDULES))]
+        if self.rounds is None:
+            return schedule
+        return replace(schedule, rounds=nonnegative_integer("rounds", self.rounds))
+
+    @property
+    def game_options(self) -> dict[str, str]:
+        """The options of the method that were given."""
+        given = {name: getattr(self, name) for name in ("target", "pairs", "partners", "reduction")}
+        return {name: value for name, value in given.items() if value is not None}
+
+    def check(self) -> Censor:
+        """Raise ValueError where an option is none, before any data is seen; returns self."""
+        refuse_foreign_options(method_name(self.method), self.game_options)
+        check_options(self.game_options)
+        nonnegative("strength", self.strength)
+        if not isinstance(self.guard, bool):
+            raise ValueError(f"guard must be True or False, got {self.guard!r}.")
+        _ = self.schedule
+        seed_in_range(self.seed)
+        positive_integer("features", self.features)
+        positive_integer("threads", self.threads)
+        return self
 
     def fit(
         self,
-        x: np.ndarray,
-        y: np.ndarray,
+        X: Any,
+        y: Any,
         *,
-        subject: np.ndarray,
+        subject: Any = None,
         start: CensoredEncoder | None = None,
         on_round: Callable[[int, CensoredEncoder], dict[str, float]] | None = None,
         progress: Callable[[str], None] | None = None,
+        checkpoint: str | Path | None = None,
+        checkpoint_every: int = 1,
     ) -> Censor:
         """Train for the label, then alternate against the adversary.
 
         Args:
-            x: windows (n, channels, length) in their own units.
-            y, subject: label and person of every window (n,). Labels are text, whole numbers or truth values;
-                numbers come back from `predict` in the dtype they had.
+            X: windows (n, channels, length) in their own units, or rows of a table (n, columns).
+            y: label of every window (n,), text, whole numbers or truth values; numbers come back from `predict` in
+                the dtype they had.
+            subject: person of every window (n,), or several attributes to erase: a mapping or data frame of columns.
+                Numbers with fractions, such as a height, are erased in groups. Not needed for method "cnn".
             start: a frozen encoder to begin with instead of label training, such as another fit's
                 `pretrained_`; the result is then the same as if it had been trained here.
             on_round: measures the encoder after every round; what it returns joins the learning curve.
             progress: called with a line of text now and then.
+            checkpoint: folder to save the state of the training in, and to continue from where an interrupted
+                fit left one; the result is the same as without the interruption.
+            checkpoint_every: rounds between two saves.
 
         Raises:
+            ArtifactError: `checkpoint` holds the state of other options or other data.
             RecordsError: x is no array of windows of real numbers, or has missing values.
             DomainError: a label or subject is missing, of mixed types or the same everywhere; labels that are
                 no classes or could not be saved (dates); `start` does not fit the windows.
         """
-        x, y, subject = training_data(x, y, subject)
+        self.check()
+        method = method_name(self.method)
+        x = self._windows(X, fitting=True)
+        if subject is None and method != "cnn":
+            raise DomainError(
+                f"method {method} needs subject=, the person of every window; without people there is nothing to "
+                "erase, which is method='cnn'."
+            )
+        x, y = labelled_windows(x, y)
+        attributes = {name: sensitive_column(name, column, x) for name, column in as_columns(subject).items()
+                      if column is not None}  # fmt: skip
         labels, label_codes = np.unique(y, return_inverse=True)
-        subject_codes = np.unique(subject, return_inverse=True)[1]
+        codes = {name: codes_of(column) for name, column in attributes.items()}
         channels, length = x.shape[1:]
         streams = TrainingStreams(self.seed)
         with use_threads(self.threads):
             generator = streams.torch("weights")  # of the first weights, later of the dropout masks
-            encoder = ConvEncoder(
+            encoder = make_encoder(
                 channels, length, features=self.features, dropout=self.schedule.dropout, generator=generator
             )
             head = LabelHead(self.features, len(labels), generator=generator)
@@ -147,29 +205,44 @@ class Censor:
                 length=length,
                 label_dtype=labels.dtype.str if labels.dtype.kind in "iuf" else None,
             )
-            data = TrainingSet(
-                torch.from_numpy(scale(scaler, x)),
-                torch.from_numpy(label_codes),
-                torch.from_numpy(subject_codes),
-            )
+            scaled, y_codes = torch.from_numpy(scale(scaler, x)), torch.from_numpy(label_codes)
             # Made before the long training for the label, so that pairs nobody can form are refused at once.
-            make_game = GAMES[self.method]
-            game = make_game and make_game(
-                data, self.features, generator=streams.torch("adversary"), **self.game_options
-            )
+            data = TrainingSet(scaled, y_codes, torch.zeros_like(y_codes))
+            adversary = streams.torch("adversary")
+            make_game = GAMES[method]
+            games = {
+                name: make_game(
+                    TrainingSet(scaled, y_codes, torch.from_numpy(code)),
+                    self.features,
+                    generator=adversary,
+                    **self.game_options,
+                )
+                for name, code in codes.items()
+                if make_game is not None
+            }
+            game = JointGame(games) if len(games) > 1 else next(iter(games.values()), None)
+            saved = None
+            if checkpoint is not None:
+                begin = [] if start is None else [start.weights[name] for name in sorted(start.weights)]
+                mark = fingerprint(self._settings(), scaled.numpy(), label_codes, *codes.values(), *begin)
+                saved = Checkpoint(Path(checkpoint), mark, checkpoint_every)
+                start = start or saved_start(saved)
+            trained_here = start is None
             if start is None:
                 rng = streams.numpy("pretraining")
                 pretrain(encoder, head, data, schedule=self.schedule, rng=rng, progress=progress)
             else:
-                _check_start(start, freeze(settings={}))
+                check_start(start, freeze(settings={}))
                 load_weights(start, encoder, head)
             plain = {"method": "cnn", "strength": 0.0, "options": {}}
             pretrained = freeze(settings={**self._settings(), **plain})
+            if saved is not None and trained_here:
+                saved.folder.mkdir(parents=True, exist_ok=True)
+                freeze(settings={"fingerprint": saved.fingerprint}).save(saved.folder / PRETRAINED_FOLDER)
 
             def measure(number: int) -> dict[str, float]:
-                return (
-                    on_round(number, freeze(settings=self._settings(rounds_kept=number))) if on_round else {}
-                )
+                frozen = freeze(settings=self._settings(rounds_kept=number))
+                return on_round(number, frozen) if on_round else {}
 
             curve: tuple[RoundRecord, ...] = ()
             warnings: tuple[str, ...] = ()
@@ -187,25 +260,52 @@ class Censor:
                     guard=self.guard,
                     on_round=measure if on_round else None,
                     progress=progress,
+                    checkpoint=saved,
                 )
                 curve, warnings = outcome.curve, outcome.warnings
+        self.classes_ = labels
         self.pretrained_ = pretrained
         self.encoder_ = freeze(settings=self._settings(rounds_kept=len(curve)))
         self.curve_ = curve
         self.warnings_ = warnings
         return self
 
-    def transform(self, x: np.ndarray) -> np.ndarray:
-        """Windows x (n, channels, length) -> z (n, features)."""
-        return self._fitted().transform(x)
+    def transform(self, X: Any) -> np.ndarray:
+        """Windows X (n, channels, length), or rows of a table, -> z (n, features)."""
+        return self._fitted().transform(self._windows(X))
 
-    def predict(self, x: np.ndarray) -> np.ndarray:
+    def predict(self, X: Any) -> np.ndarray:
         """The most probable label of every window (n,)."""
-        return self._fitted().predict(x)
+        return self._fitted().predict(self._windows(X))
 
-    def predict_proba(self, x: np.ndarray) -> np.ndarray:
+    def predict_proba(self, X: Any) -> np.ndarray:
         """Probability of every label (n, labels)."""
-        return self._fitted().predict_proba(x)
+        return self._fitted().predict_proba(self._windows(X))
+
+    def get_feature_names_out(self, input_features: Any = None) -> np.ndarray:
+        """Names of the columns of z, for set_output(transform="pandas")."""
+        return np.array([f"censor{number}" for number in range(self._fitted().features)], dtype=object)
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.transformer_tags.preserves_dtype = []  # z is float32 always
+        return tags
+
+    def __sklearn_is_fitted__(self) -> bool:
+        return hasattr(self, "encoder_")
+
+    def _windows(self, X: Any, *, fitting: bool = False) -> np.ndarray:
+        """X as windows; rows of a table are windows of one sample, checked as scikit-learn does."""
+        if not fitting:
+            self._fitted()
+        if not hasattr(X, "ndim") and not hasattr(X, "columns"):
+            X = real_numbers(X)  # nested lists
+        if X.ndim < 3:
+            return validate_data(self, X, reset=fitting, dtype=np.float64)[:, :, None]
+        x = real_numbers(X)
+        if fitting and x.ndim == 3:
+            self.n_features_in_ = x.shape[1]
+        return x
 
     def save(self, path: str | Path) -> None:
         """Write the frozen encoder as a folder; nothing about the training people goes in."""
@@ -230,25 +330,26 @@ class Censor:
                 features=encoder.features,
                 **{name: made[name] for name in names if name in made},
                 **made.get("options", {}),
-            )
-            censor.preset = str(made.get("preset", censor.preset))
+            ).check()
         except (TypeError, ValueError) as error:
             raise ArtifactError(f"{path} was saved with options that no Censor has: {error}") from error
         censor.encoder_ = encoder
+        censor.classes_ = np.array(encoder.labels, dtype=encoder.label_dtype)
+        censor.n_features_in_ = encoder.channels
         return censor
 
     def _fitted(self) -> CensoredEncoder:
         if not hasattr(self, "encoder_"):
-            raise NotFittedError(
+            raise _NotFitted(
                 "this Censor is not fitted yet; call fit(x, y, subject=...) or Censor.load(path)."
             )
         return self.encoder_
 
     def _settings(self, **more: Any) -> dict[str, Any]:
         return {
-            "method": self.method,
-            "strength": self.strength,
-            "preset": self.preset,
+            "method": method_name(self.method),
+            "strength": float(self.strength),
+            "preset": "own" if isinstance(self.preset, Schedule) else self.preset,
             "seed": self.seed,
             "features": self.features,
             "threads": self.threads,
@@ -257,12 +358,3 @@ class Censor:
             "options": dict(self.game_options),
             **more,
         }
-
-
-def _check_start(start: CensoredEncoder, wanted: CensoredEncoder) -> None:
-    for name in ("labels", "channels", "length", "features"):
-        if getattr(start, name) != getattr(wanted, name):
-            raise DomainError(
-                f"start= has {name} {getattr(start, name)!r}, these windows need {getattr(wanted, name)!r}; "
-                "begin with an encoder of the same data, or without start=."
-            )

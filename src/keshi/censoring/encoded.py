@@ -16,7 +16,7 @@ import torch
 from torch import nn
 
 from keshi.artifacts import store
-from keshi.censoring.encoders import ConvEncoder, LabelHead, encode_in_batches
+from keshi.censoring.encoders import ConvEncoder, DenseEncoder, LabelHead, encode_in_batches, make_encoder
 from keshi.censoring.input_checks import real_numbers, refuse_missing, refuse_overflow, scale
 from keshi.errors import ArtifactError, DomainError
 from keshi.records.windows import Standardizer
@@ -82,14 +82,24 @@ class CensoredEncoder:
 
     def predict_proba(self, x: np.ndarray) -> np.ndarray:
         """Probability of every label (n, labels), in the order of `labels`."""
-        with torch.no_grad():
-            probabilities = torch.softmax(self._networks[1](self._encoded(x)), dim=1).numpy()
+        probabilities = self._probabilities(self._encoded(x))
         refuse_overflow(np.asarray(x), probabilities)
         return probabilities
 
     def predict(self, x: np.ndarray) -> np.ndarray:
         """The most probable label of every window (n,), in the dtype of the training labels."""
-        return np.array(self.labels, dtype=self.label_dtype)[self.predict_proba(x).argmax(axis=1)]
+        return self._named(self.predict_proba(x))
+
+    def predict_from_features(self, z: np.ndarray) -> np.ndarray:
+        """The most probable label (n,) of features z (n, features), such as those that got noise after `transform`."""
+        return self._named(self._probabilities(torch.from_numpy(np.ascontiguousarray(z, dtype=np.float32))))
+
+    def _probabilities(self, z: torch.Tensor) -> np.ndarray:
+        with torch.no_grad():
+            return torch.softmax(self._networks[1](z), dim=1).numpy()
+
+    def _named(self, probabilities: np.ndarray) -> np.ndarray:
+        return np.array(self.labels, dtype=self.label_dtype)[probabilities.argmax(axis=1)]
 
     def save(self, path: str | Path, *, files: Mapping[str, bytes] | None = None) -> None:
         """Write a folder of kind "censored-encoder"; `files` are further files to keep beside the weights."""
@@ -141,9 +151,9 @@ class CensoredEncoder:
         return loaded
 
     @cached_property
-    def _networks(self) -> tuple[ConvEncoder, LabelHead]:
+    def _networks(self) -> tuple[ConvEncoder | DenseEncoder, LabelHead]:
         unused = torch.Generator().manual_seed(0)  # every weight is replaced below
-        encoder = ConvEncoder(self.channels, self.length, features=self.features, generator=unused)
+        encoder = make_encoder(self.channels, self.length, features=self.features, generator=unused)
         head = LabelHead(self.features, len(self.labels), generator=unused)
         load_weights(self, encoder, head)
         return encoder.eval().requires_grad_(False), head.eval().requires_grad_(False)

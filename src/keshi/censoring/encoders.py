@@ -8,6 +8,7 @@ connected layer, ReLU and dropout after each, and a linear label head, but no si
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -16,30 +17,56 @@ from keshi.errors import DomainError
 
 MAPS = (50, 40, 20)
 FEATURES = 400
+DENSE_WIDTH = 200
 SHORTEST_VALID_WINDOW = 30  # samples; shorter windows leave nothing for the third unpadded convolution
+LEVELS = 2**16  # of a dropout mask's random numbers
 SHORTEST_WINDOW = 8  # samples; three halvings must leave one
 
 
-class SeededDropout(nn.Module):
-    """Dropout whose masks come from an explicit generator, so that a seed fixes every weight."""
+class RectifiedDropout(nn.Module):
+    """ReLU, and in training dropout, whose masks come from an explicit generator, so that a seed fixes every weight.
+
+    One draw of 64 bits decides on four entries, which is eight times as fast as a draw for each; the rate is
+    rounded to 1/65536. ReLU and dropout share one backward pass: an entry has a gradient where it is above 0.
+    """
 
     def __init__(self, rate: float, generator: torch.Generator) -> None:
         super().__init__()
-        self.rate = rate
+        self.dropped = round(rate * LEVELS)  # of LEVELS
         self.generator = generator
 
     def forward(self, x: Tensor) -> Tensor:
-        if not self.training or self.rate == 0:
-            return x
-        keep = torch.empty_like(x).bernoulli_(1 - self.rate, generator=self.generator)
-        return x * keep.div_(1 - self.rate)
+        if not self.training or self.dropped == 0:
+            return torch.relu(x)
+        bits = torch.empty((x.numel() + 3) // 4, dtype=torch.int64)
+        bits.random_(-(2**63), None, generator=self.generator)
+        keep = bits.view(torch.int16)[: x.numel()] >= self.dropped - LEVELS // 2
+        # as_strided: the mask lies in memory as x does, channels last
+        return _RectifyAndDrop.apply(
+            x, keep.as_strided(x.shape, x.stride()), LEVELS / (LEVELS - self.dropped)
+        )
+
+
+class _RectifyAndDrop(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, keep: Tensor, scale: float) -> Tensor:
+        z = x.clamp_min(0.0).mul_(keep).mul_(scale)
+        ctx.save_for_backward(z)
+        ctx.scale = scale
+        return z
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None]:
+        (z,) = ctx.saved_tensors
+        return torch.ops.aten.threshold_backward(gradients[0], z, 0.0).mul_(ctx.scale), None, None
 
 
 class ConvEncoder(nn.Module):
     """E: windows (n, channels, length) -> z (n, features), all entries at least 0.
 
     Time is the second axis of a two-dimensional convolution of height 1, in channels-last order: on a CPU
-    that halves the cost of the same one-dimensional convolution.
+    that halves the cost of the same one-dimensional convolution. Pooling comes before ReLU, which gives the same
+    numbers (both keep the order) on fewer entries.
 
     Args:
         channels, length: of a window.
@@ -73,26 +100,61 @@ class ConvEncoder(nn.Module):
         with torch.random.fork_rng(devices=[]):  # layers draw weights when built; they are drawn again below
             for maps, kernel, pool in zip(MAPS, kernels, pools, strict=True):
                 convolution = nn.Conv2d(width, maps, (1, kernel), padding="same" if padding == "same" else 0)
-                layers += [convolution, nn.ReLU()]
+                layers.append(convolution)
                 time = time if padding == "same" else time - kernel + 1
                 if pool > 1:
                     layers.append(nn.MaxPool2d((1, pool)))
                     time //= pool
-                layers.append(SeededDropout(dropout, generator))
+                layers.append(RectifiedDropout(dropout, generator))
                 width = maps
             layers += [
                 nn.Flatten(),
                 nn.Linear(width * time, features),
-                nn.ReLU(),
-                SeededDropout(dropout, generator),
+                RectifiedDropout(dropout, generator),
             ]
             self.layers = nn.Sequential(*layers)
         draw_weights(self, generator)
         self.features = features
+        self.generator = generator  # of the dropout masks from now on
 
     def forward(self, windows: Tensor) -> Tensor:
         x = windows.unsqueeze(2).contiguous(memory_format=torch.channels_last)
         return self.layers(x)
+
+
+class DenseEncoder(nn.Module):
+    """E for rows of features instead of windows: (n, channels, 1) -> z (n, features), two layers with ReLU and dropout.
+
+    For what another encoder has made of recordings, and for plain tables.
+    """
+
+    def __init__(
+        self, channels: int, *, features: int = FEATURES, dropout: float = 0.2, generator: torch.Generator
+    ) -> None:
+        super().__init__()
+        with torch.random.fork_rng(devices=[]):
+            self.layers = nn.Sequential(
+                nn.Flatten(),
+                nn.Linear(channels, DENSE_WIDTH),
+                RectifiedDropout(dropout, generator),
+                nn.Linear(DENSE_WIDTH, features),
+                RectifiedDropout(dropout, generator),
+            )
+        draw_weights(self, generator)
+        self.features = features
+        self.generator = generator
+
+    def forward(self, windows: Tensor) -> Tensor:
+        return self.layers(windows)
+
+
+def make_encoder(
+    channels: int, length: int, *, features: int, dropout: float = 0.2, generator: torch.Generator
+) -> ConvEncoder | DenseEncoder:
+    """The encoder for windows of `length` samples; rows of a table are windows of one sample."""
+    if length == 1:
+        return DenseEncoder(channels, features=features, dropout=dropout, generator=generator)
+    return ConvEncoder(channels, length, features=features, dropout=dropout, generator=generator)
 
 
 class LabelHead(nn.Module):

@@ -24,6 +24,7 @@ from keshi.censoring.objectives import (
     label_loss,
     label_loss_of_pairs,
     learned_similarity,
+    reverse_gradient,
     similarity_confusion,
     similarity_loss,
     subject_loss,
@@ -58,6 +59,7 @@ class Game(Protocol):
     adversary: nn.Module
     uninformed: float  # loss in nats of an adversary that knows only base rates
     notes: tuple[str, ...]  # what the user should know, such as pair cells that are empty
+    simultaneous: bool  # the adversary learns in step 2, from a reversed gradient; there is no step 1
 
     def adversary_loss(self, z: Tensor, count: int, rng: np.random.Generator) -> Tensor:
         """Step 1: the adversary's loss on `count` samples of the cached features z (n, features)."""
@@ -69,7 +71,11 @@ class Game(Protocol):
 
 
 class SubjectGame:
-    """AFL: the adversary names the person; eq. 1."""
+    """AFL: the adversary names the person; eq. 1.
+
+    With target "grl" both players of eq. 1 learn in one pass through a gradient reversal layer: the adversary descends
+    on its loss, the encoder ascends on it `strength` times.
+    """
 
     def __init__(
         self,
@@ -80,10 +86,11 @@ class SubjectGame:
         hidden: tuple[int, ...] = (800, 200),
         target: str = "flip",
     ) -> None:
-        one_of("target", target, ("flip", "prior"))
+        one_of("target", target, ("flip", "prior", "grl"))
         counts = torch.bincount(data.subject)
         self.data = data
         self.target = target
+        self.simultaneous = target == "grl"
         self.prior = counts / counts.sum()
         self.uninformed = entropy(counts)
         self.notes: tuple[str, ...] = ()
@@ -103,7 +110,8 @@ class SubjectGame:
         label = label_loss(head(z), self.data.label[rows])
         if not adversarial:
             return EncoderLosses(label, torch.zeros(()), torch.zeros(()))
-        logits, subjects = self.adversary(z), self.data.subject[rows]
+        logits = self.adversary(reverse_gradient(z) if self.simultaneous else z)
+        subjects = self.data.subject[rows]
         term = adversarial_subject_loss(logits, subjects, target=self.target, prior=self.prior)
         return EncoderLosses(label, term, F.cross_entropy(logits.detach(), subjects))
 
@@ -116,7 +124,11 @@ class PairGame:
         pairs: how pairs are drawn in step 1 and, for SCT, in step 2: a name in pairs.PAIR_MODES.
         target: SCT only: "flip" (eq. 3) or "prior" (q = 1/2).
         reduction: L_y of a pair is the "sum" over both members (eq. 4) or their "mean".
+        partners: in step 2 both members of a pair are "drawn", or every window of a batch is paired with another
+            of the "batch": as many pairs, each window encoded once, at about two thirds of the cost.
     """
+
+    simultaneous = False
 
     def __init__(
         self,
@@ -128,8 +140,10 @@ class PairGame:
         pairs: str = "balanced",
         target: str = "flip",
         reduction: str = "sum",
+        partners: str = "drawn",
     ) -> None:
         one_of("target", target, ("flip", "prior"))
+        one_of("partners", partners, ("drawn", "batch"))
         if learned and target != "flip":
             raise ValueError(
                 "target='prior' is for afl-mlp, afl-dnn and sct; lsm has no flipped labels to replace."
@@ -139,6 +153,7 @@ class PairGame:
         self.learned = learned
         self.target = target
         self.reduction = reduction
+        self.partners = partners
         self._step1 = PairSampler(labels, subjects, mode=pairs)
         self._step2 = PairSampler(labels, subjects, mode="learned") if learned else self._step1
         self.uninformed = _pair_entropy(self._step1, subjects)
@@ -156,16 +171,23 @@ class PairGame:
     def encoder_losses(
         self, encoder: nn.Module, head: nn.Module, count: int, rng: np.random.Generator, *, adversarial: bool
     ) -> EncoderLosses:
-        pairs = self._step2.draw(count, rng)
-        rows = torch.from_numpy(np.concatenate([pairs.first, pairs.second]))
-        z = encoder(self.data.x[rows])  # both members in one pass
+        if self.partners == "batch":
+            batch = rng.integers(len(self.data), size=count)
+            pairs = self._step2.within(batch, rng)
+            first, second = torch.from_numpy(pairs.first), torch.from_numpy(pairs.second)
+        else:
+            pairs = self._step2.draw(count, rng)
+            batch = np.concatenate([pairs.first, pairs.second])
+            first, second = torch.arange(2 * count).split(count)
+        rows = torch.from_numpy(batch)
+        z = encoder(self.data.x[rows])  # all members in one pass
         logits, labels = head(z), self.data.label[rows]
         label = label_loss_of_pairs(
-            logits[:count], logits[count:], labels[:count], labels[count:], reduction=self.reduction
+            logits[first], logits[second], labels[first], labels[second], reduction=self.reduction
         )
         if not adversarial:
             return EncoderLosses(label, torch.zeros(()), torch.zeros(()))
-        same_person = self.adversary(z[:count], z[count:])
+        same_person = self.adversary(z[first], z[second])
         same = torch.from_numpy(pairs.same_subject).to(z.dtype)
         if self.learned:
             same_label = torch.from_numpy(pairs.same_label)
@@ -190,6 +212,7 @@ GAMES: dict[str, Callable[..., SubjectGame | PairGame] | None] = {
     "cnn": None,  # no adversary: the plain network, the paper's first baseline
     "afl-mlp": partial(SubjectGame, hidden=(800,)),
     "afl-dnn": partial(SubjectGame, hidden=(800, 200)),
+    "afl-grl": partial(SubjectGame, hidden=(800, 200), target="grl"),
     "sct": partial(PairGame, learned=False),
     "lsm": partial(PairGame, learned=True),
 }
@@ -197,10 +220,16 @@ OPTIONS = {
     "cnn": (),
     "afl-mlp": ("target",),
     "afl-dnn": ("target",),
-    "sct": ("pairs", "target", "reduction"),
-    "lsm": ("pairs", "reduction"),
+    "afl-grl": (),
+    "sct": ("pairs", "target", "reduction", "partners"),
+    "lsm": ("pairs", "reduction", "partners"),
 }
-CHOICES = {"pairs": tuple(PAIR_MODES), "reduction": ("sum", "mean"), "target": ("flip", "prior")}
+CHOICES = {
+    "pairs": tuple(PAIR_MODES),
+    "partners": ("drawn", "batch"),
+    "reduction": ("sum", "mean"),
+    "target": ("flip", "prior"),
+}
 ALIASES = {"scl": "sct"}  # the paper uses both names
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from sklearn.utils import column_or_1d
 
 from keshi._validate import same_length
 from keshi.artifacts import store
@@ -14,29 +15,44 @@ from keshi.records.windows import Standardizer
 MOST_FRACTIONAL_LABELS = 20  # labels such as 0.5 are odd but may be classes; more of them are a measurement
 
 
-def training_data(x: Any, y: Any, subject: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """x (n, channels, length), y (n,) and subject (n,) as arrays, or an error that names the wrong one.
+def labelled_windows(x: Any, y: Any) -> tuple[np.ndarray, np.ndarray]:
+    """x (n, channels, length) and y (n,) as arrays, or an error that names the wrong one.
 
     Raises:
         RecordsError: x is no array of windows of real numbers, or has missing values.
-        DomainError: a label or a subject is missing, of mixed types, not one per window, or all are the same;
-            labels that are measurements rather than classes, or that cannot be saved with the encoder.
+        DomainError: a label is missing, of mixed types, not one per window, or all are the same; labels that are
+            measurements rather than classes, or that cannot be saved with the encoder.
     """
     windows = real_numbers(x)
     if windows.ndim != 3 or len(windows) == 0:
         raise RecordsError(f"x must be windows (n, channels, length), got an array of shape {windows.shape}.")
-    labels, people = _column("y", y, "label"), _column("subject", subject, "subject")
-    same_length(x=windows, y=labels, subject=people)
+    if y is None:
+        raise DomainError("fit requires y to be passed, but the target y is None: a label for every window.")
+    if getattr(y, "ndim", 1) == 2 and y.shape[1] == 1:
+        y = column_or_1d(y, warn=True)
+    labels = _column("y", y, "label")
+    same_length(x=windows, y=labels)
     refuse_missing(windows)
-    for name, values, purpose in (("y", labels, "keep"), ("subject", people, "erase")):
-        found = np.unique(values)
-        if len(found) < 2:
-            raise DomainError(
-                f"{name} has only one value ({found[0]!s}) in {len(values)} windows; at least 2 are needed "
-                f"to have something to {purpose}."
-            )
+    _refuse_one_value("y", labels, "keep")
     _refuse_labels_that_are_no_classes(labels)
-    return windows, labels, people
+    return windows, labels
+
+
+def sensitive_column(name: str, values: Any, windows: np.ndarray) -> np.ndarray:
+    """An attribute to erase as an array (n,); DomainError where it is missing somewhere, mixed or always the same."""
+    column = _column(name, values, "subject")
+    same_length(x=windows, **{name: column})
+    _refuse_one_value(name, column, "erase")
+    return column
+
+
+def _refuse_one_value(name: str, values: np.ndarray, purpose: str) -> None:
+    found = np.unique(values)
+    if len(found) < 2:
+        raise DomainError(
+            f"{name} has only one value ({found[0]!s}) in {len(values)} windows; 1 class is too few to have "
+            f"something to {purpose}."
+        )
 
 
 def real_numbers(x: Any) -> np.ndarray:
@@ -131,7 +147,7 @@ def _refuse_labels_that_are_no_classes(y: np.ndarray) -> None:
     if len(fractional) and len(found) > min(MOST_FRACTIONAL_LABELS, len(y) // 2):
         raise DomainError(
             f"labels must be classes, but y holds {len(found)} different numbers in {len(y)} windows, such as "
-            f"{fractional[0]:g}; group a measurement into classes first."
+            f"{fractional[0]:g}; group a measurement (a continuous target) into classes first."
         )
     try:
         store.json_to_bytes(found.tolist(), source="y")

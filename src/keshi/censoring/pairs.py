@@ -109,6 +109,29 @@ class PairSampler:
             same_label=self._label[first] == self._label[second],
         )
 
+    def within(self, rows: np.ndarray, rng: np.random.Generator) -> Pairs:
+        """Pair every window of a batch, rows (n,), with another of the same batch; positions in it are returned.
+
+        Each window is the first member once, so that an encoder runs once per window rather than once per member.
+        The shares of the sets are met up to windows that have no partner of their set in the batch; these are
+        left out.
+        """
+        label, subject = self._label[rows], self._subject[rows]
+        same_label, same_subject = label[:, None] == label, subject[:, None] == subject
+        others = ~np.eye(len(rows), dtype=bool)
+        wanted = np.repeat(
+            list(self.shares) or [""], list(self._counts(len(rows), rng).values()) or [len(rows)]
+        )
+        rng.shuffle(wanted)
+        allowed = others
+        for place, same in enumerate((same_subject, same_label)):
+            letter = np.array([name[place] if len(name) > place else "" for name in wanted.tolist()])[:, None]
+            allowed = allowed & ((letter == "") | (same == (letter == "p")))
+        draw = np.where(allowed, rng.random(allowed.shape), -1.0)
+        first = np.flatnonzero(allowed.any(axis=1))
+        second = draw[first].argmax(axis=1)
+        return Pairs(first, second, same_subject[first, second], same_label[first, second])
+
     def _counts(self, count: int, rng: np.random.Generator) -> dict[str, int]:
         counts = {name: int(count * share) for name, share in self.shares.items()}
         for name in rng.permutation(list(counts))[: count - sum(counts.values())]:

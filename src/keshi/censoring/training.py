@@ -18,9 +18,11 @@ import torch
 from torch import Tensor, nn
 
 from keshi._validate import in_range, nonnegative_integer, positive, positive_integer
-from keshi.censoring.encoders import encode_in_batches
+from keshi.censoring.checkpoints import Checkpoint, TrainingState
+from keshi.censoring.encoders import ConvEncoder, DenseEncoder, encode_in_batches
 from keshi.censoring.games import Game, TrainingSet
 from keshi.censoring.objectives import label_loss
+from keshi.censoring.optimizers import rmsprop
 
 # An adversary this many times worse than one that knows nothing is being fooled, not blinded: with eq. 1 its
 # loss then grows without end, while the label is lost and a fresh attacker still succeeds.
@@ -132,7 +134,9 @@ def pretrain(
     progress: Callable[[str], None] | None = None,
 ) -> list[float]:
     """Train encoder and head for the label alone (Adam); returns the mean loss of every epoch, in nats."""
-    optimizer = torch.optim.Adam([*encoder.parameters(), *head.parameters()], lr=schedule.pretrain_rate)
+    optimizer = torch.optim.Adam(
+        [*encoder.parameters(), *head.parameters()], lr=schedule.pretrain_rate, fused=True
+    )
     encoder.train()
     losses = []
     for epoch in range(schedule.pretrain_epochs):
@@ -186,39 +190,48 @@ def train_encoder(
     batch_size: int,
     rng: np.random.Generator,
     fooled_at: float = math.inf,
-) -> tuple[float, float, int]:
-    """Step 2: train encoder and head against the frozen adversary.
+    adversary_optimizer: torch.optim.Optimizer | None = None,
+) -> tuple[float, float, float, int]:
+    """Step 2: train encoder and head against the frozen adversary, or at once with it (gradient reversal).
 
+    In a simultaneous game the adversary's gradient is scaled by the strength too, which RMSprop takes out again.
     Ends early where the adversary's running loss exceeds `fooled_at` nats, so that it can be trained again,
     or where a loss is no longer a number.
 
     Returns:
-        Means of label loss and adversarial term in nats (NaN if one was no number), and iterations done.
+        Means of label loss, adversarial term and the adversary's loss in nats (NaN if one was no number), and
+        iterations done.
     """
-    game.adversary.requires_grad_(False).eval()
+    together = game.simultaneous and adversary_optimizer is not None and strength > 0
+    game.adversary.requires_grad_(together).train(together)
     encoder.train()
-    label = adversarial = 0.0
+    label = adversarial = adversary = 0.0
     fooled = game.uninformed
     done = 0
     while done < iterations:
         losses = game.encoder_losses(encoder, head, batch_size, rng, adversarial=strength > 0)
         total = losses.label + strength * losses.adversarial if strength > 0 else losses.label
         optimizer.zero_grad(set_to_none=True)
+        if together and adversary_optimizer is not None:
+            adversary_optimizer.zero_grad(set_to_none=True)
         total.backward()
         optimizer.step()
+        if together and adversary_optimizer is not None:
+            adversary_optimizer.step()
         done += 1
         label += float(losses.label.detach())
         adversarial += float(losses.adversarial.detach())
+        adversary += float(losses.adversary)
         fooled = FOOLED_MEMORY * fooled + (1 - FOOLED_MEMORY) * float(losses.adversary)
         if not math.isfinite(label + adversarial) or (strength > 0 and fooled > fooled_at):
             break
     encoder.eval()
-    return label / done, adversarial / done, done
+    return label / done, adversarial / done, adversary / done, done
 
 
 def play(
     game: Game,
-    encoder: nn.Module,
+    encoder: ConvEncoder | DenseEncoder,
     head: nn.Module,
     data: TrainingSet,
     *,
@@ -228,6 +241,7 @@ def play(
     guard: bool = True,
     on_round: Callable[[int], dict[str, float]] | None = None,
     progress: Callable[[str], None] | None = None,
+    checkpoint: Checkpoint | None = None,
 ) -> TrainingOutcome:
     """Alternate steps 1 and 2 for `schedule.rounds` rounds; encoder and head are changed in place.
 
@@ -238,24 +252,33 @@ def play(
         guard: end step 2 early once the adversary is FOOLED_BEYOND; without it, eq. 1 to the letter.
         on_round: called after every round with its number; what it returns is kept in the learning curve.
         progress: called with one line of text after every round.
+        checkpoint: continue from the state saved there, if there is one, and save it every so many rounds.
     """
-    adversary_optimizer = torch.optim.RMSprop(game.adversary.parameters(), lr=schedule.adversary_rate)
-    encoder_optimizer = torch.optim.RMSprop(
-        [*encoder.parameters(), *head.parameters()], lr=schedule.encoder_rate
-    )
+    adversary_optimizer = rmsprop(game.adversary.parameters(), schedule.adversary_rate)
+    encoder_optimizer = rmsprop([*encoder.parameters(), *head.parameters()], schedule.encoder_rate)
     step1, step2 = streams.numpy("step1"), streams.numpy("step2")
     sizes = {"iterations": schedule.iterations, "batch_size": schedule.batch_size}
     curve: list[RoundRecord] = []
     warnings = list(game.notes)
     diverged = False
-    for number in range(1, schedule.rounds + 1):
+    state = TrainingState(
+        networks={"encoder": encoder, "head": head, "adversary": game.adversary},
+        optimizers={"encoder": encoder_optimizer, "adversary": adversary_optimizer},
+        streams={"step1": step1, "step2": step2},
+        dropout=encoder.generator,
+        curve=curve,
+        warnings=warnings,
+    )
+    if checkpoint:
+        state.restore(checkpoint, RoundRecord)
+    for number in range(len(curve) + 1, schedule.rounds + 1):
         began = time.perf_counter()
         before = _copy_state(encoder, head)
         adversary_loss = game.uninformed
-        if strength > 0:
+        if strength > 0 and not game.simultaneous:
             z = encode_in_batches(encoder, data.x)
             adversary_loss = train_adversary(game, z, adversary_optimizer, rng=step1, **sizes)
-        label, adversarial, done = train_encoder(
+        label, adversarial, during, done = train_encoder(
             game,
             encoder,
             head,
@@ -263,8 +286,11 @@ def play(
             strength=strength,
             rng=step2,
             fooled_at=FOOLED_BEYOND * game.uninformed if guard else math.inf,
+            adversary_optimizer=adversary_optimizer,
             **sizes,
         )
+        if strength > 0 and game.simultaneous:
+            adversary_loss = during
         if not math.isfinite(label + adversarial):
             diverged = True
             _restore_state(before, encoder, head)
@@ -284,6 +310,8 @@ def play(
             on_round(number) if on_round else {},
         )
         curve.append(record)
+        if checkpoint and number % checkpoint.every == 0:
+            state.save(checkpoint)
         if progress:
             progress(_line(record, schedule.rounds))
     cut = [record.round for record in curve if record.encoder_iterations < schedule.iterations]

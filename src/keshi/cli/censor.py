@@ -23,7 +23,7 @@ def censor(
     trial: str = typer.Option("trial", help="Column or array of the trial, if there is one."),
     channels: str = typer.Option(None, help="Columns of a csv to use, with commas; all others by default."),
     rate: float = typer.Option(None, help="Samples per second, to note where the file does not say it."),
-    method: str = typer.Option("sct", help="cnn, afl-mlp, afl-dnn, sct (or scl), lsm."),
+    method: str = typer.Option("sct", help="cnn, afl-mlp, afl-dnn, afl-grl, sct (or scl), lsm."),
     strength: float = typer.Option(1.0, help="Weight of the adversarial term; lambda in the paper."),
     preset: str = typer.Option("paper", help="Training schedule: paper or quick."),
     rounds: int = typer.Option(None, help="Alternating rounds; the preset's by default (paper: 30)."),
@@ -40,6 +40,15 @@ def censor(
         True, help="End step 2 once the adversary is fooled; --no-guard is the paper."
     ),
     control: bool = typer.Option(True, help="Also train the control at strength 0."),
+    noise: float = typer.Option(
+        None,
+        help="Also certify a release with so much noise, in multiples of the norm features are clipped to.",
+    ),
+    max_leak: float = typer.Option(
+        None,
+        help="Find the most useful encoder whose worst attacker names at most this share of windows, or refuse.",
+    ),
+    onnx: bool = typer.Option(False, "--onnx", help="Also write release/encoder.onnx (needs keshi[onnx])."),
     quick: bool = typer.Option(False, "--quick", help=f"preset quick on at most {QUICK_WINDOWS:,} windows."),
     threads: int = typer.Option(1, help="Threads of torch; part of what makes a run repeatable."),
     overwrite: bool = typer.Option(False, "--overwrite", help="Replace an earlier run in the output folder."),
@@ -81,23 +90,42 @@ def censor(
     options: dict[str, Any] = {
         name: value for name, value in (("target", target), ("pairs", pairs)) if value is not None
     }
+    schedule = "quick" if quick else preset
+    most = QUICK_WINDOWS if quick else None
+    common: dict[str, Any] = {"seed": seed, "unknown": strangers, "split": split, "most_windows": most}
+    if max_leak is not None:
+        from keshi.cli.censor_budget import strength_under_budget
+
+        refuse_with = {"--noise": noise, "--target": target, "--pairs": pairs}
+        if given := [name for name, value in refuse_with.items() if value is not None]:
+            raise ValueError(f"--max-leak chooses the strength by itself and takes no {', '.join(given)}.")
+        choice = strength_under_budget(
+            windows, output.with_name(output.name + ".sweep"), max_leak=max_leak, method=method,
+            schedule=schedule, rounds=rounds, guard=guard, threads=threads, progress=_say, **common,
+        )  # fmt: skip
+        print("\n".join(choice.lines))
+        if choice.chosen is None:
+            raise typer.Exit(1)
+        from keshi.cli.censor_budget import write_choice
+
+        write_choice(choice, output, overwrite=overwrite, onnx=onnx)
+        _say(f"wrote {output}/release and {output}/private. Next: keshi inspect {output}/release")
+        return
     result = run_censoring(
         windows,
         method=method,
         strength=strength,
-        preset="quick" if quick else preset,
+        preset=schedule,
         rounds=rounds,
-        seed=seed,
-        unknown=strangers,
-        split=split,
-        most_windows=QUICK_WINDOWS if quick else None,
         guard=guard,
         control=control,
         threads=threads,
+        noise=noise,
         progress=_say,
+        **common,
         **options,
     )
-    write_run(result, output, overwrite=overwrite)
+    write_run(result, output, overwrite=overwrite, onnx=onnx)
     if as_json:
         import json
 
@@ -134,13 +162,27 @@ def result_lines(result: CensoringRun) -> list[str]:
         row("fresh attacker names the person", [attack(f) for _, f in columns]),
         row("  from a whole held-out trial", [f"{f.attacker.trial_accuracy:.3f}" for _, f in columns]),
         row("  at least so many bits leak", [f"{f.attacker.bits:.2f}" for _, f in columns]),
+        *_certified_lines(result),
         f"blind guess (majority) {result.majority:.3f}; from the true label alone {result.label_only:.3f}; "
         f"{result.before.attacker.subjects} known people, split {result.split.kind}",
         "No worst-case guarantee: these are measured leaks; a stronger attacker may learn more.",
     ]
 
 
-def write_run(result: CensoringRun, output: Path, *, overwrite: bool = False) -> None:
+def _certified_lines(result: CensoringRun) -> list[str]:
+    """What is measured with noise, beside what is proven."""
+    if result.certified is None:
+        return []
+    c, f = result.certified, result.certified.figures
+    return [
+        f"with noise of {c.noise:g} clipping norms: label F1 {f.f1_known:.3f}; a fresh attacker names the person in "
+        f"{f.attacker.accuracy:.3f} of windows, {f.attacker.trial_accuracy:.3f} of held-out trials",
+        f"  proven: {c.window.sentence}",
+        f"  proven: {c.trial.sentence}",
+    ]
+
+
+def write_run(result: CensoringRun, output: Path, *, overwrite: bool = False, onnx: bool = False) -> None:
     """Write release/ (encoder, rounded learning curve) and private/ (audit.json), all or nothing."""
     from keshi.artifacts import store
 
@@ -150,10 +192,21 @@ def write_run(result: CensoringRun, output: Path, *, overwrite: bool = False) ->
         {"round": record.round, **{name: float(f"{getattr(record, name):.3g}") for name in names}}
         for record in result.curve
     ]
+    files = {"learning_curve.json": store.json_to_bytes(curve)}
+    if onnx:
+        from keshi.censoring.export import onnx_bytes
+
+        files["encoder.onnx"] = onnx_bytes(result.encoder)
+    if result.certified is not None:
+        from keshi.censoring.certified import CERTIFICATE_FILE
+
+        # what is proven depends on how frequent everybody is, which stays in private/
+        saved = {"norm": result.certified.norm, "noise": result.certified.noise}
+        files[CERTIFICATE_FILE] = store.json_to_bytes(saved)
     output.parent.mkdir(parents=True, exist_ok=True)
     with store.new_folder(output, verb="censor", overwrite=overwrite) as folder:
         (folder / "private").mkdir()
-        result.encoder.save(folder / "release", files={"learning_curve.json": store.json_to_bytes(curve)})
+        result.encoder.save(folder / "release", files=files)
         store.write_atomically(folder / "private" / "audit.json", store.json_to_bytes(result.audit()))
 
 

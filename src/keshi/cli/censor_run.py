@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from keshi.auditing.identification import Identification
+    from keshi.censoring.certified import Certificate, CertifiedEncoder
     from keshi.censoring.encoded import CensoredEncoder
     from keshi.censoring.splits import PeopleSplit
     from keshi.censoring.training import RoundRecord, Schedule
@@ -34,6 +35,21 @@ class LeakFigures:
     attacker: Identification
 
 
+@dataclass(frozen=True)
+class CertifiedFigures:
+    """The release with noise: what is kept and leaks as measured, beside what no attacker can beat.
+
+    norm, noise: clipping norm, and standard deviation in multiples of it. window, trial: the certificates for one
+    window, and for all windows of a held-out recording of usual length.
+    """
+
+    norm: float
+    noise: float
+    figures: LeakFigures
+    window: Certificate
+    trial: Certificate
+
+
 @dataclass(frozen=True, eq=False)
 class CensoringRun:
     """The frozen result of `run_censoring`.
@@ -53,6 +69,7 @@ class CensoringRun:
     split: PeopleSplit
     training_windows: int
     cpu_seconds: float
+    certified: CertifiedFigures | None = None
 
     @property
     def majority(self) -> float:
@@ -71,6 +88,7 @@ class CensoringRun:
             **{name: asdict(value) if value else None for name, value in figures.items()},
             "majority": self.majority,
             "label_only": self.label_only,
+            "certified": asdict(self.certified) if self.certified else None,
             "learning_curve": [asdict(record) for record in self.curve],
             "warnings": list(self.warnings),
             "cpu_seconds": round(self.cpu_seconds, 1),
@@ -95,6 +113,7 @@ def run_censoring(
     attack_epochs: int | None = None,
     start: CensoredEncoder | None = None,
     threads: int = 1,
+    noise: float | None = None,
     progress: Callable[[str], None] | None = None,
     **game_options: Any,
 ) -> CensoringRun:
@@ -109,9 +128,12 @@ def run_censoring(
         control: also continue the plain network at strength 0 for as many steps.
         attack_epochs: most epochs of each fresh attacker, which stops early; 30 by default.
         start: an uncensored encoder of an earlier run on the same split, to save its training.
+        noise: also measure and certify a release with so much noise, in multiples of the clipping norm, which is the
+            median norm of the training windows' features.
     """
     import numpy as np
 
+    from keshi._validate import positive
     from keshi.auditing.identification import label_only_rate
     from keshi.auditing.labels import macro_f1
     from keshi.censoring.censor import Censor
@@ -127,7 +149,9 @@ def run_censoring(
         "guard": guard,
         **game_options,
     }
-    censor = Censor(method, strength=strength, **options)
+    censor = Censor(method, strength=strength, **options).check()
+    if noise is not None:
+        positive("noise (--noise)", noise)
     parts = split_people(windows, unknown=unknown, held_out=held_out, kind=split, seed=seed)
     rows = parts.train
     if most_windows is not None and most_windows < len(rows):
@@ -138,7 +162,7 @@ def run_censoring(
         f"({split}); {len(strangers):,} of {len(parts.unknown)} unknown people"
     )
 
-    def label_figures(encoder: CensoredEncoder) -> dict[str, float]:
+    def label_figures(encoder: CensoredEncoder | CertifiedEncoder) -> dict[str, float]:
         f1 = {"f1_known": macro_f1(known.label, encoder.predict(known.x))}
         if len(strangers):
             f1["f1_unknown"] = macro_f1(strangers.label, encoder.predict(strangers.x))
@@ -153,7 +177,7 @@ def run_censoring(
         progress=progress,
     )
 
-    def figures(name: str, encoder: CensoredEncoder) -> LeakFigures:
+    def figures(name: str, encoder: CensoredEncoder | CertifiedEncoder) -> LeakFigures:
         say(f"training a fresh attacker on the representation {name}")
         return LeakFigures(
             **{"f1_unknown": math.nan, **label_figures(encoder)},
@@ -163,7 +187,7 @@ def run_censoring(
         )
 
     before = figures("before censoring", censor.pretrained_)
-    is_plain = censor.method == "cnn"
+    is_plain = method == "cnn"
     after = before if is_plain else figures("after censoring", censor.encoder_)
     check = None
     if control and not is_plain:
@@ -171,6 +195,20 @@ def run_censoring(
         plain = Censor(method, strength=0.0, **options)
         plain.fit(train.x, train.label, subject=train.subject, start=censor.pretrained_, progress=progress)
         check = figures("of the control", plain.encoder_)
+    certified = None
+    if noise is not None:
+        from keshi.censoring.certified import CertifiedEncoder, clipping_norm
+
+        noisy = CertifiedEncoder(censor.encoder_, clipping_norm(censor.encoder_.transform(train.x)), noise)
+        shares = np.unique(known.subject, return_counts=True)[1].astype(float)
+        usual = int(np.median(np.unique(known.trial, return_counts=True)[1]))
+        certified = CertifiedFigures(
+            noisy.norm,
+            noise,
+            figures("with noise", noisy),
+            noisy.certificate(shares),
+            noisy.certificate(shares, windows=usual),
+        )
     return CensoringRun(
         encoder=censor.encoder_,
         uncensored=censor.pretrained_,
@@ -183,11 +221,18 @@ def run_censoring(
         split=parts,
         training_windows=len(train),
         cpu_seconds=process_time() - began,
+        certified=certified,
     )
 
 
 def _attack(
-    encoder: CensoredEncoder, train: Windows, known: Windows, *, seed: int, epochs: int, threads: int
+    encoder: CensoredEncoder | CertifiedEncoder,
+    train: Windows,
+    known: Windows,
+    *,
+    seed: int,
+    epochs: int,
+    threads: int,
 ) -> Identification:
     from keshi.auditing.identification import identify
     from keshi.censoring.training import use_threads

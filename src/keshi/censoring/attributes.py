@@ -1,0 +1,68 @@
+"""What is to be erased: one attribute of the people or several, classes or measurements such as age and height.
+
+A measurement is cut into groups of equal size. For pairs (SCT, LSM) "the same person" then reads "the same group", and
+for AFL the adversary names the group; nothing finer than a group is asked of the adversary.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from keshi.censoring.games import EncoderLosses, Game
+
+GROUPS = 5  # of a measurement
+MOST_CLASSES = 20  # more different numbers with fractions are a measurement
+
+
+def as_columns(subject: Any) -> dict[str, Any]:
+    """Attributes by name: a column alone is called "subject"; a mapping or a data frame has several."""
+    if isinstance(subject, Mapping):
+        return {str(name): column for name, column in subject.items()}
+    if hasattr(subject, "columns"):  # a data frame of any library
+        return {str(name): np.asarray(subject[name]) for name in subject.columns}
+    return {"subject": subject}
+
+
+def codes_of(values: np.ndarray) -> np.ndarray:
+    """Codes from 0 (n,): of the classes, or of the groups where the values are measurements."""
+    found, codes = np.unique(values, return_inverse=True)
+    if values.dtype.kind != "f" or len(found) <= MOST_CLASSES:
+        return codes
+    borders = np.quantile(values, np.linspace(0, 1, GROUPS + 1)[1:-1])
+    # a value that is frequent may fill a group of its own: codes stay without gaps
+    return np.unique(np.searchsorted(np.unique(borders), values, side="right"), return_inverse=True)[1]
+
+
+class JointGame:
+    """One game per attribute, played at once: adversaries side by side, adversarial terms added.
+
+    Each game draws its own batch, so the encoder's cost grows with the number of attributes; the label's loss is the
+    mean over the games.
+    """
+
+    def __init__(self, games: Mapping[str, Game]) -> None:
+        self.games = list(games.values())
+        self.adversary: nn.Module = nn.ModuleList([game.adversary for game in self.games])
+        self.uninformed = sum(game.uninformed for game in self.games)
+        self.notes = tuple(f"{name}: {note}" for name, game in games.items() for note in game.notes)
+        self.simultaneous = all(game.simultaneous for game in self.games)
+
+    def adversary_loss(self, z: Tensor, count: int, rng: np.random.Generator) -> Tensor:
+        return torch.stack([game.adversary_loss(z, count, rng) for game in self.games]).sum()
+
+    def encoder_losses(
+        self, encoder: nn.Module, head: nn.Module, count: int, rng: np.random.Generator, *, adversarial: bool
+    ) -> EncoderLosses:
+        losses = [
+            game.encoder_losses(encoder, head, count, rng, adversarial=adversarial) for game in self.games
+        ]
+        return EncoderLosses(
+            torch.stack([one.label for one in losses]).mean(),
+            torch.stack([one.adversarial for one in losses]).sum(),
+            torch.stack([one.adversary for one in losses]).sum(),
+        )

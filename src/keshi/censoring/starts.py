@@ -1,0 +1,31 @@
+"""Where a fit begins instead of with label training: another fit's network, or what an interrupted one had saved."""
+
+from __future__ import annotations
+
+from keshi.censoring.checkpoints import PRETRAINED_FOLDER, Checkpoint
+from keshi.censoring.encoded import CensoredEncoder
+from keshi.errors import ArtifactError, DomainError
+
+
+def saved_start(saved: Checkpoint) -> CensoredEncoder | None:
+    """The network that an interrupted fit had trained for the label; None where it did not get so far."""
+    folder = saved.folder / PRETRAINED_FOLDER
+    if not folder.exists():
+        return None
+    found = CensoredEncoder.load(folder)
+    if found.settings.get("fingerprint") != saved.fingerprint:
+        raise ArtifactError(
+            f"{saved.folder} was saved by a training with other options or other data. Choose another folder for "
+            "checkpoint=, or remove this one."
+        )
+    return found
+
+
+def check_start(start: CensoredEncoder, wanted: CensoredEncoder) -> None:
+    """Raise where `start` is of other windows or labels than `wanted`."""
+    for name in ("labels", "channels", "length", "features"):
+        if getattr(start, name) != getattr(wanted, name):
+            raise DomainError(
+                f"start= has {name} {getattr(start, name)!r}, these windows need {getattr(wanted, name)!r}; "
+                "begin with an encoder of the same data, or without start=."
+            )

@@ -1,0 +1,43 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from keshi.censoring.censor import Censor
+from keshi.censoring.encoded import CensoredEncoder
+from keshi.censoring.export import check_onnx, onnx_bytes
+from keshi.censoring.training import Schedule
+
+pytest.importorskip("onnx")
+runtime = pytest.importorskip("onnxruntime")
+
+
+def fitted(channels: int, length: int) -> tuple[CensoredEncoder, np.ndarray]:
+    """A plain encoder after a few steps, and windows with offsets and units of their own."""
+    rng = np.random.default_rng(0)
+    scale = 10.0 ** rng.integers(-2, 3, size=(channels, 1))
+    x = (rng.normal(size=(64, channels, length)) * scale + 3 * scale).astype(np.float32)
+    schedule = Schedule(pretrain_epochs=3, pretrain_rate=1e-2, rounds=0, batch_size=16)
+    return Censor("cnn", preset=schedule, features=20).fit(x, np.arange(64) % 3).encoder_, x
+
+
+@pytest.mark.parametrize(("channels", "length"), [(6, 30), (1, 12), (3, 77), (9, 1)])
+def test_onnxruntime_gives_the_same_features_and_probabilities(channels: int, length: int) -> None:
+    encoder, x = fitted(channels, length)
+    data = onnx_bytes(encoder)
+    found = check_onnx(data, encoder, x, repeats=3)
+    assert found.largest_difference <= 1e-5
+    assert found.size == len(data) < 200_000
+    assert found.single > 0
+    session = runtime.InferenceSession(data, providers=["CPUExecutionProvider"])
+    features, probabilities = session.run(None, {"windows": x})
+    np.testing.assert_allclose(features, encoder.transform(x), rtol=1e-5, atol=1e-5)
+    np.testing.assert_allclose(probabilities, encoder.predict_proba(x), rtol=1e-4, atol=1e-6)
+
+
+def test_an_export_of_another_encoder_is_refused() -> None:
+    encoder, x = fitted(2, 12)
+    other = Censor("cnn", preset=Schedule(pretrain_epochs=1, rounds=0), features=20, seed=1)
+    other.fit(x, np.arange(64) % 3)
+    with pytest.raises(RuntimeError, match="differs from the trained one"):
+        check_onnx(onnx_bytes(other.encoder_), encoder, x)

@@ -1,0 +1,77 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from keshi.auditing import identification
+from keshi.censoring.encoded import CensoredEncoder
+from keshi.censoring.training import Schedule
+from keshi.cli.censor_budget import Choice, strength_under_budget, write_choice
+from keshi.records.windows import Recording, Windows, segment
+
+STEPS = Schedule(
+    pretrain_epochs=4, pretrain_rate=1e-2, rounds=3, iterations=4, batch_size=32, encoder_rate=1e-3
+)
+
+
+@pytest.fixture(autouse=True)
+def short_epochs(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An attacker's epoch is one pass over the few rows here."""
+    monkeypatch.setattr(identification, "SHORTEST_EPOCH", 1)
+
+
+def simulated_windows() -> Windows:
+    """Four people; the label swings slowly or fast, the person is an offset, weakly."""
+    rng, time = np.random.default_rng(0), np.arange(80)
+    recordings = [
+        Recording(
+            np.stack([np.sin((1 + label) * 0.8 * time), np.full(80, 0.2 * person)], axis=1)
+            + rng.normal(size=(80, 2)) * 0.3,
+            ["slow", "fast"][label],
+            person,
+            trial,
+        )
+        for person in range(4)
+        for label in range(2)
+        for trial in range(4)
+    ]
+    return segment(recordings, window=10, stride=5)
+
+
+def choose(folder: Path, max_leak: float) -> Choice:
+    return strength_under_budget(
+        simulated_windows(), folder, max_leak=max_leak, schedule=STEPS, strengths=(1.0,), split="trials",
+        unknown=(), hidden=(16,), attack_epochs=10,
+    )  # fmt: skip
+
+
+def test_the_most_useful_point_within_the_budget_is_chosen_and_a_budget_nobody_keeps_is_refused(
+    tmp_path: Path,
+) -> None:
+    found = choose(tmp_path / "sweep", 0.99)
+    assert found.chosen is not None
+    within = [p for p in found.points if p["attacker_select"] <= 0.99]
+    assert found.chosen["f1_known_select"] == max(p["f1_known_select"] for p in within)
+    assert (
+        len(found.points) == 1 + 3 + 3
+    )  # the plain network, and three rounds at strength 1 and in the control
+    assert set(found.attackers) == {"linear", "800-200", "5 nearest"}
+    assert any("<- chosen" in line for line in found.lines)
+
+    write_choice(found, tmp_path / "run", overwrite=False, onnx=False)
+    audit = json.loads((tmp_path / "run" / "private" / "audit.json").read_text())
+    assert audit["chosen"] == found.chosen
+    x = simulated_windows().x
+    released = CensoredEncoder.load(tmp_path / "run" / "release")
+    assert found.encoder is not None
+    np.testing.assert_array_equal(released.transform(x), found.encoder.transform(x))
+
+    for budget, reason in ((0.05, "naming the most frequent person reaches"), (0.26, "no point keeps it")):
+        refused = choose(tmp_path / "sweep", budget)  # trains nothing: the sweep is done
+        assert refused.chosen is refused.encoder is None
+        text = "\n".join(refused.lines)
+        assert f"refused: at most {budget:g} was asked for, and {reason}" in text
+        assert len(refused.lines) >= 1 + 7 + 1  # the whole curve is shown

@@ -1,0 +1,135 @@
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from keshi.auditing import identification
+from keshi.censoring.training import Schedule
+from keshi.cli.censor_sweep import Cell, SweepPlan, read_results, run_sweep, sweep_cells
+from keshi.errors import ArtifactError
+from keshi.records.windows import Recording, Windows, segment
+from keshi.reports.sweep import claims_table, write_sweep_report
+
+PLAN = SweepPlan(
+    Schedule(pretrain_epochs=1, pretrain_rate=1e-3, rounds=3, iterations=3, batch_size=32, encoder_rate=1e-3),
+    split="blocked",
+    attack_hidden=(8,),
+    attack_rows=60,
+    attack_epochs=1,
+    full_rounds=(2,),
+    full_epochs=40,
+    checkpoint_every=1,
+)
+CELLS = [Cell("cnn", 0.0, 0), Cell("sct", 1.0, 0), Cell("sct", 0.0, 0)]
+
+
+@pytest.fixture(autouse=True)
+def short_epochs(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An attacker's epoch is one pass over the few rows here."""
+    monkeypatch.setattr(identification, "SHORTEST_EPOCH", 1)
+
+
+def simulated_windows() -> Windows:
+    rng, time = np.random.default_rng(0), np.arange(60)
+    recordings = [
+        Recording(
+            np.stack([np.sin((1 + label) * 0.8 * time), np.full(60, 2.0 * person)], axis=1)
+            + rng.normal(size=(60, 2)) * 0.3,
+            ["slow", "fast"][label],
+            person,
+            trial,
+        )
+        for person in range(4)
+        for label in range(2)
+        for trial in range(2)
+    ]
+    return segment(recordings, window=10, stride=5)
+
+
+def without_times(results: list[dict]) -> list[dict]:
+    text = json.dumps(results)
+    found = json.loads(text)
+    for line in found:
+        line.pop("cpu_seconds")
+        line["points"] = [{k: v for k, v in p.items() if "seconds" not in k} for p in line["points"]]
+    return found
+
+
+def test_a_sweep_killed_in_a_round_or_between_cells_goes_on_to_the_same_results(tmp_path: Path) -> None:
+    windows = simulated_windows()
+    whole = run_sweep(windows, tmp_path / "whole", CELLS, PLAN)
+    assert [line["cell"]["method"] for line in whole] == ["cnn", "sct", "sct"]
+    # One kill each: in the training for the label, in the second round of a cell, before the last cell.
+    for moment in ("epoch 1", "round 2", "cell 3"):
+
+        def kill(line: str, moment: str = moment) -> None:
+            if moment in line:
+                raise KeyboardInterrupt
+
+        with pytest.raises(KeyboardInterrupt):
+            run_sweep(windows, tmp_path / "cut", CELLS, PLAN, progress=kill)
+    resumed: list[str] = []
+    again = run_sweep(windows, tmp_path / "cut", CELLS, PLAN, progress=resumed.append)
+    assert without_times(again) == without_times(whole)
+    assert [line for line in resumed if line.startswith("cell")] == ["cell 3: sct-0-seed0"]
+    assert read_results(tmp_path / "cut" / "results.jsonl") == again
+    assert not any((tmp_path / "cut" / "work").iterdir())
+    assert {"sct-1-seed0-round2", "sct-1-seed0-round3"} <= {
+        p.name for p in (tmp_path / "cut/encoders").iterdir()
+    }
+
+    with pytest.raises(ArtifactError, match="cells of another plan or of other windows"):
+        run_sweep(windows, tmp_path / "cut", CELLS, replace(PLAN, split="random"))
+    assert run_sweep(windows, tmp_path / "cut", CELLS[:1], PLAN) == again
+
+    written = write_sweep_report(again, tmp_path / "figures")
+    assert {file.name for file in written} == {
+        "trade_off_known.svg", "trade_off_unknown.svg", "learning_attacker.svg", "learning_f1_known.svg", "claims.md",
+    }  # fmt: skip
+    assert (tmp_path / "figures" / "trade_off_known.svg").read_text().startswith("<svg xmlns=")
+    controls = again[0]["controls"]
+    assert controls["raw_window"] > controls["majority"]
+    assert "softmax only" in claims_table(again)
+
+
+def test_the_paper_s_sweep_has_its_cells_once_each_and_the_informative_ones_first() -> None:
+    cells = sweep_cells(further_seeds=(1, 2))
+    assert len(cells) == len(set(cells)) == 1 + 4 * 7 + 3 + 2 * (1 + 4 + 3)
+    assert [c.name for c in cells[:6]] == [
+        "cnn-0-seed0", "sct-1-seed0", "sct-0-seed0", "lsm-1-seed0", "afl-dnn-1-seed0", "afl-mlp-1-seed0",
+    ]  # fmt: skip
+
+
+def invented(method: str, strength: float, f1: list[float], attacker: list[float]) -> dict:
+    """A line of results whose halves agree."""
+    measures = ("f1_known", "f1_unknown")
+    points = [
+        {"round": n + 1, "full_accuracy": leak, "full_trial_accuracy": 1.0}
+        | {name + suffix: f for name in measures for suffix in ("", "_select", "_report")}
+        | {"attacker" + suffix: leak for suffix in ("", "_select", "_report")}
+        for n, (f, leak) in enumerate(zip(f1, attacker, strict=True))
+    ]
+    return {
+        "cell": {"method": method, "strength": strength, "seed": 0},
+        "points": points,
+        "controls": {"majority": 0.14} if method == "cnn" else {},
+    }
+
+
+def test_claims_are_read_off_the_envelopes() -> None:
+    results = [
+        invented("cnn", 0.0, [0.80], [0.50]),
+        invented("afl-mlp", 1.0, [0.80, 0.78], [0.48, 0.45]),
+        invented("afl-dnn", 1.0, [0.80, 0.78], [0.47, 0.44]),
+        invented("sct", 1.0, [0.81, 0.79], [0.40, 0.35]),
+        invented("sct", 0.0, [0.81, 0.79], [0.30, 0.25]),
+    ]
+    table = claims_table(results)
+    assert "| sct at least as good as AFL | known | -0." in table
+    assert "| sct better than its control | known | +0.100 | no |" in table
+    assert "| sct keeps F1 against the plain network | unknown | F1 -0.010 | no |" in table
+    assert "majority 0.140" in table
