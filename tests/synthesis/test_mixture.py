@@ -290,3 +290,17 @@ def test_training_goes_on_where_it_stopped_and_not_on_another_embedding(fitted):
     other = PearlSynthesizer(domain=DOMAIN, epsilon=1.0).fit(people(500))
     with pytest.raises(ValueError, match="another embedding"):
         train(other.embedding_, start=short)
+
+
+def test_popular_codes_of_a_wide_column_come_back_to_the_last_digit():
+    draw = np.random.default_rng(0)
+    codes = draw.choice([10115, 20095, 50667, 80331, 99999], size=4_000, p=[0.3, 0.2, 0.2, 0.2, 0.1])
+    capped = np.minimum(np.rint(np.exp(draw.normal(11, 1.5, 4_000))), 500_000).astype(int)
+    domain = Domain(
+        {"code": Numerical(1_000, 99_999, integer=True), "capped": Numerical(0, 500_000, integer=True)}
+    )
+    table = pd.DataFrame({"code": codes, "capped": capped})
+    made = PearlSynthesizer(domain=domain, epsilon=10.0, seed=0).fit(table).sample(4_000)
+    for code in np.unique(codes):
+        assert abs((made["code"] == code).mean() - (codes == code).mean()) < 0.03
+    assert abs((made["capped"] == 500_000).mean() - (capped == 500_000).mean()) < 0.03

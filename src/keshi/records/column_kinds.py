@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 Value = str | int | float | bool
+WIDE = 2**16  # between bounds: of an even scale's first 4,096 intervals each would hold 16 units
 _EPOCH = datetime(1970, 1, 1)
 _EPOCH_UTC = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -73,6 +74,10 @@ class Numerical:
 
     def __post_init__(self) -> None:
         _plain_bins(self)
+        bounds = (self.lower, self.upper)
+        plain = all(isinstance(bound, int | float) for bound in bounds)
+        if self.scale is None and plain and self.upper - self.lower >= WIDE:
+            object.__setattr__(self, "scale", "log")  # it is written down with the domain
 
 
 @dataclass(frozen=True)

@@ -13,13 +13,9 @@ from numpy.typing import NDArray
 from keshi.records.column_kinds import Numerical
 from keshi.records.encoded import FEATURE_BITS
 
-WIDE = 2**16  # between the bounds: of an even scale's first 4,096 intervals each would hold 16 units
-
 
 def is_logarithmic(column: Numerical) -> bool:
-    """As declared; otherwise where the bounds lie so far apart that money, bytes or counts of people are likely."""
-    if column.scale is None:
-        return float(column.upper) - float(column.lower) >= WIDE
+    """As declared, or chosen where the bounds lie so far apart that money, bytes or counts of people are likely."""
     return column.scale == "log"
 
 

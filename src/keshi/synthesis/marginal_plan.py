@@ -41,6 +41,7 @@ WIDEST_SHARE = 1 / 20  # of the range: where an interval of a pair may end thoug
 PEAK = 3.0  # ... how many times as much as their median it holds where it may be a single value
 MOST_COORDINATES = 400_000  # of one measurement: their noise takes 8 seconds
 FEWEST_LEAVES = 16
+WHOLE_ZOOM = 8  # times as many parts of a leaf for whole numbers: a popular one is a cell by itself
 MOST_PAIRS_OF_CELLS = 2**26  # that the mixture is fitted to, measured or not: some 2 GB
 
 
@@ -234,7 +235,7 @@ def _zoomed(low: int, high: int, column: Column, parts: int) -> tuple[int, ...]:
         return tuple(np.unique(np.rint(np.linspace(low, high, parts + 1)).astype(np.int64)).tolist())
     assert isinstance(column, Numerical)
     inside = whole_between(low, high, column)
-    each = max(1, -(-len(inside) // parts))
+    each = max(1, -(-len(inside) // (WHOLE_ZOOM * parts)))  # a code is worth finding to the last digit
     return cuts_before(inside[each::each], column)
 
 

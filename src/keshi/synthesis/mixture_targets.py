@@ -232,7 +232,8 @@ def popular_values(
     for cell in np.flatnonzero(popular):
         low, high = numbers_at(column, (edges[cell : cell + 2] / GRID + 1) / 2)
         if column.integer:
-            low, high = np.ceil(low), np.ceil(high) - 1  # the upper edge belongs to the next interval
+            last = edges[cell + 1] == GRID  # else the upper edge belongs to the next interval
+            low, high = np.ceil(low), np.floor(high) if last else np.ceil(high) - 1
         single[cell] = shares(column, np.array(shortest_number(low, high))) * 2 - 1
     return np.clip(single, -1.0, 1.0)
 
