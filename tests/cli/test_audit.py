@@ -118,7 +118,7 @@ def test_tables_and_images_are_audited_without_torch():
         (("nowhere.csv", *COMMON), "no such file"),
         (("fresh.csv", "--train", "people.csv", "-o", "report.pdf"), "written as .html"),
         (("fresh.csv", "--train", "people.csv", "-o", "nowhere/report.html"), "does not exist"),
-        (("fresh.csv", *COMMON, "--fail-above", "harm=1"), "for a table, risk"),
+        (("fresh.csv", *COMMON, "--fail-above", "harm=1"), "for a table, leak, risk"),
         (("fresh.csv", *COMMON, "--label", "salary"), "salary"),
         (("fresh.csv", *COMMON, "--secret", "salary"), "no column 'salary'"),
         (("fresh.csv", "--train", "people.csv", "--statement", "people.csv"), "statement"),
@@ -190,7 +190,7 @@ def test_images_are_audited_with_gates_and_a_page_and_a_copy_fails(arrays):
         (("made.npz", "--train", "real.npz"), "expected one array of images or windows"),
         (("made.npz", "--train", "real.npz", "--label", "z"), "'z'"),
         (("made.npz", "--train", "real.npz", "--secret", "x"), "--secret is for tables"),
-        (("made.npz", "--train", "real.npz", "--fail-above", "auc_gap=0.1"), "for images or windows, risk"),
+        (("made.npz", "--train", "real.npz", "--fail-above", "auc_gap=0.1"), "for images or windows, leak, risk"),
     ],
 )
 def test_wrong_arrays_are_one_message_and_status_2(arrays, arguments, message):
@@ -246,7 +246,7 @@ def test_features_are_attacked_with_gates_and_a_page_and_files_of_other_arrays_r
     assert main("--features", "z.npz", "--subject", "t")[0] == 2
     code, _, said = main(*ours, "--fail-above", "membership=0.1")
     assert code == 2
-    assert "for features, risk, identification" in said
+    assert "for features, leak, risk, identification" in said
     np.savez("others.npz", z=z, s=who[::-1])
     code, _, said = main(*ours, "--compare", "others.npz")
     assert code == 2

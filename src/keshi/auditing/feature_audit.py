@@ -89,6 +89,16 @@ class FeatureAudit:
             return "inconclusive"
         return "leak" if self.worst[1].lower > self.floor else "no leak found"
 
+    @property
+    def leaks(self) -> tuple[str, ...]:
+        """The worst attacker, where it names people beyond chance."""
+        return (f"attacker {self.worst[0]} names the person",) if self.verdict == "leak" else ()
+
+    @property
+    def doubts(self) -> tuple[str, ...]:
+        """Why nothing can be said; empty where the figures count."""
+        return () if self.reason is None else (self.reason,)
+
     def to_json(self) -> dict[str, Any]:
         """Plain numbers (NaN where there is none)."""
         worst = {

@@ -50,9 +50,9 @@ def audit(
     fail_above: list[str] = typer.Option(
         [],
         "--fail-above",
-        help="NAME=LIMIT, exit status 1 above it. Tables: risk, attribute, linkability, copies, membership, auc_gap, "
-        "two_way, small_groups. Images, windows: risk, copies, membership, accuracy_gap, small_groups. Features: "
-        "risk, identification. May be repeated.",
+        help="NAME=LIMIT, exit status 1 above it. Tables: leak, risk, attribute, linkability, copies, membership, "
+        "auc_gap, two_way, small_groups. Images, windows: leak, risk, copies, membership, accuracy_gap, small_groups. "
+        "Features: leak, risk, identification. May be repeated.",
     ),
     allow_inconclusive: bool = typer.Option(
         False, "--allow-inconclusive", help="A gate that cannot tell passes."

@@ -7,7 +7,6 @@ from typing import Any
 
 from keshi.auditing.controlled_rate import ControlledRate
 from keshi.auditing.gates import GATES, GateResult
-from keshi.auditing.holdout_check import HoldoutCheck
 from keshi.auditing.release_attacks import ReleaseAttacks
 from keshi.auditing.side_by_side import AuditOfRelease
 from keshi.auditing.small_groups import SmallGroups
@@ -68,7 +67,7 @@ def privacy_section(audit: AuditOfRelease) -> Section:
         _verdict_text(audit, attacks),
         [figure],
         [membership_table(audit)],
-        _privacy_highlights(attacks, audit.check),
+        _privacy_highlights(audit, attacks),
         exact=True,
     )
 
@@ -78,15 +77,15 @@ def verdict_sentence(audit: AuditOfRelease) -> str:
     attacks = audit.release.attacks
     if attacks is None:
         return "Inconclusive: no hold-out was given, so no attack has a control."
-    if attacks.leaks:
-        count = f"{len(attacks.leaks)} attacks succeed" if len(attacks.leaks) > 1 else "one attack succeeds"
-        said = f"LEAK: {count} beyond chance: {'; '.join(attacks.leaks)}."
-    elif attacks.verdict == "inconclusive":
+    if audit.leaks:
+        said = f"LEAK, beyond chance: {'; '.join(audit.leaks)}."
+    elif audit.doubts:
+        said = "Inconclusive: nothing beyond chance was found that counts, and silence says nothing here."
+    elif audit.verdict == "inconclusive":
         said = "Inconclusive: no attack succeeds beyond chance, but some had too few rows."
     else:
         said = "No leak found. That is no proof: a stronger attack may find one."
-    note = None if audit.check is None else audit.check.note
-    return said if note is None else f"{said} {note}"
+    return " ".join([said, *audit.doubts])
 
 
 def _verdict_text(audit: AuditOfRelease, attacks: ReleaseAttacks) -> str:
@@ -96,9 +95,10 @@ def _verdict_text(audit: AuditOfRelease, attacks: ReleaseAttacks) -> str:
     )
 
 
-def _privacy_highlights(attacks: ReleaseAttacks, check: HoldoutCheck | None) -> list[tuple[str, str, str]]:
-    beside = f"{len(attacks.leaks)} attacks beyond chance" if attacks.leaks else "no proof of safety"
-    found: list[tuple[str, str, str]] = [(attacks.verdict, "verdict of all attacks", beside)]
+def _privacy_highlights(audit: AuditOfRelease, attacks: ReleaseAttacks) -> list[tuple[str, str, str]]:
+    beside = f"{len(audit.leaks)} findings beyond chance" if audit.leaks else "no proof of safety"
+    found: list[tuple[str, str, str]] = [(audit.verdict, "verdict of all attacks", beside)]
+    check = audit.check
     if check is not None and check.differs:
         found.append(
             (number(check.auc), "AUC: hold-out against training records", "unlike; a leak may be that")
@@ -215,8 +215,8 @@ def side_by_side_section(audit: AuditOfRelease, *, cheapest: str = "independent 
     heading = ("figure", *(one.name for one in audit.tables))
     rows: list[tuple[Any, ...]] = [(name, *values) for name, values in audit.summary()]
     rows.append(("rows", *(one.rows for one in audit.tables)))
-    verdicts = [one.attacks.verdict if one.attacks else "inconclusive" for one in audit.tables]
-    rows.append(("verdict of the attacks", *verdicts))
+    others = [one.attacks.verdict if one.attacks else "inconclusive" for one in audit.tables[1:]]
+    rows.append(("verdict of the attacks", audit.verdict, *others))
     text = (
         f"Real held-out records are the best that is possible, {cheapest} the cheapest. A risk is 0 where "
         "training records are as safe as strangers. " + " ".join(audit.notes)
@@ -247,7 +247,10 @@ def gates_section(gates: Sequence[GateResult]) -> Section:
     heading = ("gate", "what it is", "limit", "value", "95 % interval", "verdict", "reason")
     missed = [one.name for one in gates if one.verdict != "passed"]
     value = f"{len(gates) - len(missed)} of {len(gates)}"
-    beside = f"not: {', '.join(missed)}" if missed else ""
+    below = any(one.verdict == "passed" and "a leak was found" in one.reason for one in gates)
+    beside = (
+        f"not: {', '.join(missed)}" if missed else "yet a leak was found, below the limits" if below else ""
+    )
     return Section(
         "Gates",
         "",

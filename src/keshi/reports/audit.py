@@ -67,13 +67,7 @@ def audit_report(
         statement=[sentence],
         not_protected=NOT_PROTECTED,
         sections=sections,
-        found=" ".join([verdict_sentence(audit), *_bounds_read(audit)]),
+        found=verdict_sentence(audit),
         subtitle=f"{audit.release.rows:,} synthetic rows against {audit.train_rows:,} real ones, "
         f"{audit.holdout_rows:,} held out",
     )
-
-
-def _bounds_read(audit: ReleaseAudit) -> list[str]:
-    """A sentence where bounds were read from the records."""
-    seen = ", ".join(f"{one.end} {one.column}" for one in audit.extremes)
-    return [f"Bounds were read from the records ({seen}): each is somebody's value."] if seen else []
