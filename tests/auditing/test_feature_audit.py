@@ -3,7 +3,9 @@ import json
 import numpy as np
 import pytest
 
-from keshi.auditing.feature_audit import _held_out, audit_features
+from keshi.auditing.feature_audit import FeatureAudit, _held_out, audit_features
+from keshi.auditing.identification import Identification, trial_interval
+from keshi.auditing.release_attacks import FALSE_ALARM
 from keshi.errors import RecordsError
 
 
@@ -34,6 +36,19 @@ def test_features_that_tell_the_person_are_a_leak_and_those_that_do_not_are_none
     blind = audit_features(z, who, label=label, trial=recording, max_epochs=3)
     assert blind.verdict == "no leak found"
     assert blind.worst[1].accuracy < 0.3
+
+
+def test_the_worst_of_three_blind_attackers_is_a_leak_in_1_of_100_audits_and_not_in_7():
+    random = np.random.default_rng(0)
+    alarms = 0
+    for _ in range(200):
+        found = {}
+        for name in "abc":
+            right = random.random(300) < 0.1
+            lower, upper, least = trial_interval(right, None, draws=600, beside=(FALSE_ALARM / 3,))
+            found[name] = Identification(right.mean(), lower, upper, 0.1, np.nan, 0.0, 1, 10, 300, least)
+        alarms += FeatureAudit(found, 0.1, None, None, 10, 900, 300, 300).verdict == "leak"
+    assert alarms <= 7  # binomial(200, .01): more in 1 of 1,000; the worst at 97.5 % had 14
 
 
 def test_few_held_out_trials_are_inconclusive():
