@@ -178,6 +178,15 @@ def test_images_are_audited_with_gates_and_a_page_and_a_copy_fails(arrays):
     assert "Nearest real records" in page
     assert json.loads(Path("images.json").read_text())["found"].startswith("No leak found")
     assert "What was found" in Path("images.md").read_text()
+    x, y = pictures(420, 0)
+    for name, labels, message in (
+        ("short", y[:5], "5 entries"),
+        ("hot", np.eye(2)[y], "argmax"),
+        ("f", y + 0.5, "amounts"),
+    ):
+        np.savez(f"{name}.npz", x=x, y=labels)
+        code, _, told = main(f"{name}.npz", "--train", "real.npz", "--label", "y")
+        assert (code, f"{name}.npz" in told, message in told) == (2, True, True), told
     code, said, _ = main("real.npz", *ours, "--fail-above", "copies=0.1", "--json")
     assert code == 1
     assert json.loads(said)["gates"][0]["verdict"] == "failed"
@@ -190,7 +199,10 @@ def test_images_are_audited_with_gates_and_a_page_and_a_copy_fails(arrays):
         (("made.npz", "--train", "real.npz"), "expected one array of images or windows"),
         (("made.npz", "--train", "real.npz", "--label", "z"), "'z'"),
         (("made.npz", "--train", "real.npz", "--secret", "x"), "--secret is for tables"),
-        (("made.npz", "--train", "real.npz", "--fail-above", "auc_gap=0.1"), "for images or windows, leak, risk"),
+        (
+            ("made.npz", "--train", "real.npz", "--fail-above", "auc_gap=0.1"),
+            "for images or windows, leak, risk",
+        ),
     ],
 )
 def test_wrong_arrays_are_one_message_and_status_2(arrays, arguments, message):
@@ -254,5 +266,15 @@ def test_features_are_attacked_with_gates_and_a_page_and_files_of_other_arrays_r
     np.savez("objects.npz", z=np.array([{}]), s=np.array([1]))
     code, _, said = main("--features", "objects.npz", "--subject", "s")
     assert code == 2
-    assert "pickled" in said
+    assert "Python objects" in said
+    np.save("z.npy", z)
+    np.savez("empty.npz", z=z[:, :0], s=who)
+    np.savez("complex.npz", z=z + 1j, s=who)
+    for name, message in (
+        ("z.npy", "numpy.savez"), ("empty.npz", "at least one a row"), ("complex.npz", "complex128"),
+        ("no.npz", "no such"),
+    ):  # fmt: skip
+        code, _, said = main("--features", name, "--subject", "s")
+        assert (code, name in said, message in said) == (2, True, True), said
+        assert main(*ours, "--compare", name)[0] == 2
     assert main("fresh.csv")[0] == 2  # neither --train nor --features
