@@ -32,6 +32,18 @@ def files(tmp_path, monkeypatch):
     people(400, 0).to_parquet("copied.parquet")
 
 
+@pytest.fixture
+def odd_files():
+    """Tables that cannot be audited, each for a reason of its own."""
+    few = people(400, 3)
+    few.assign(job="Caf\xe9").to_csv("latin.csv", index=False, encoding="latin-1")
+    few.to_csv("utf16.csv", index=False, encoding="utf-16")
+    few.to_csv("semicolons.csv", index=False, sep=";")
+    few.assign(x=np.inf).to_csv("infinite.csv", index=False)
+    few.drop(columns="x").to_csv("fewer.csv", index=False)
+    np.savez("people.npz", x=np.zeros((5, 4, 4)))
+
+
 def main(*arguments):
     """Exit status, stdout and stderr of the command."""
     out, said, argv = io.StringIO(), io.StringIO(), sys.argv
@@ -119,13 +131,34 @@ def test_tables_and_images_are_audited_without_torch():
         (("fresh.csv", "--train", "people.csv", "-o", "report.pdf"), "written as .html"),
         (("fresh.csv", "--train", "people.csv", "-o", "nowhere/report.html"), "does not exist"),
         (("fresh.csv", *COMMON, "--fail-above", "harm=1"), "for a table, leak, risk"),
-        (("fresh.csv", *COMMON, "--label", "salary"), "salary"),
+        (("fresh.csv", *COMMON, "--label", "salary"), "--label salary: there is no column"),
+        (
+            ("fresh.csv", "--train", "people.csv", "--ignore", "nope"),
+            "--ignore nope: no file has this column",
+        ),
+        (("fresh.csv", "--train", "people.csv", "--categorical", "nope"), "--categorical nope"),
+        (("fresh.csv", "--train", "people.csv", "--secret", "nope"), "--secret nope"),
+        (("fresh.csv", *COMMON, "--cnn"), "--cnn is for images or windows; here a table"),
+        (("fresh.csv", *COMMON, "--subject", "x"), "--subject is for features"),
+        (
+            ("fresh.csv", "--train", "people.csv", "--features", "z.npz", "--subject", "s"),
+            "a release is for tables",
+        ),
+        (("latin.csv", "--train", "people.csv"), "latin.csv: this is not UTF-8"),
+        (("utf16.csv", "--train", "people.csv"), "utf16.csv: this is not UTF-8"),
+        (("semicolons.csv", "--train", "people.csv"), "semicolons.csv: its header is one column"),
+        (("infinite.csv", "--train", "people.csv"), "infinite.csv: column 'x' holds infinite"),
+        (
+            ("fresh.csv", "--train", "people.csv", "--holdout", "fewer.csv"),
+            "fewer.csv: expected the columns of people.csv",
+        ),
+        (("fresh.csv", "--train", "people.npz"), "people.npz does not; give files of one kind"),
         (("fresh.csv", *COMMON, "--secret", "salary"), "no column 'salary'"),
         (("fresh.csv", "--train", "people.csv", "--statement", "people.csv"), "statement"),
         (("fresh.csv", "--train", "people.csv", "--seed", "-1"), "seed"),
     ],
 )
-def test_wrong_input_is_one_message_and_status_2(arguments, message):
+def test_wrong_input_is_one_message_and_status_2(odd_files, arguments, message):
     code, _, said = main(*arguments)
     assert code == 2
     assert message in said
