@@ -10,13 +10,16 @@ import pytest
 
 from keshi.auditing.array_audit import audit_arrays
 from keshi.auditing.array_sets import ArraySet
-from keshi.auditing.copies import row_keys
+from keshi.auditing.controlled_rate import controlled_rate
+from keshi.auditing.copies import EXACT, row_keys
 from keshi.auditing.evidence import table_evidence
 from keshi.auditing.gates import check_gates
 from keshi.auditing.holdout_overlap import holdout_overlap
 from keshi.auditing.mixed_distance import encode_rows
 from keshi.auditing.release_audit import audit_release
-from keshi.reports.attack_sections import gates_section, verdict_sentence
+from keshi.auditing.small_groups import GroupShare, SmallGroups
+from keshi.reports.attack_sections import gates_section, groups_section, verdict_sentence
+from keshi.reports.report import Report, report_html, report_json
 
 
 def test_bounds_read_from_the_records_are_a_leak_in_verdict_json_gates_and_sentence():
@@ -107,3 +110,24 @@ def test_a_release_of_a_few_rows_is_not_called_clean():
     assert "1 record" in found.doubts[0]
     clean = replace(found, attacks=table_evidence(made, train, held, targets=300).attacks)
     assert clean.verdict == "no leak found"
+
+
+def test_a_risk_far_below_0_is_shown_as_chance_and_a_long_list_of_groups_is_cut():
+    rate = controlled_rate(EXACT, np.zeros(500, dtype=bool), np.arange(500) < 485)
+    assert rate.risk < -10
+    attacks = replace(table_evidence(*(auditor.three(6)[i] for i in (1, 0, 2)), targets=200).attacks)
+    attacks = replace(attacks, copies=replace(attacks.copies, exact=rate))
+    assert attacks.main_figures()["exact copies, risk"] == -1
+    shares = tuple(GroupShare("c", str(i), 40, 0.01, 0.01, (0.5, 2.0)) for i in range(50))
+    (table,) = groups_section(SmallGroups(shares)).tables
+    page = Report("t", sections=[groups_section(SmallGroups(shares))])
+    assert len(table.rows) == len(report_json(page)["sections"][0]["tables"][0]["rows"]) == 50
+    assert report_html(page).count('<th scope="row">c = ') == 20
+    assert "20 of 50" in table.caption
+
+
+def test_a_leak_is_told_in_the_colour_of_a_warning():
+    assert "found alarm" in report_html(Report("t", found="LEAK, beyond chance: copies."))
+    calm = report_html(Report("t", found="No leak found."))
+    assert 'class="found"' in calm
+    assert '"scroll tall"' not in calm

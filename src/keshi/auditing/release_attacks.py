@@ -21,6 +21,7 @@ from keshi.auditing.mixed_distance import encode_rows
 TARGETS = 2000  # people attacked on either side; membership takes more, for its rates at few false positives
 MEMBERSHIP_TARGETS = 5000
 MOST_SYNTHETIC = 100_000  # synthetic records searched; of a larger release a random part
+LOWEST_RISK = -1.0  # shown: where the control nearly always succeeds, chance alone makes it -100 and less
 FALSE_ALARM = 0.01  # probability that any of all attacks calls a harmless release a leak
 
 Verdict = Literal["leak", "no leak found", "inconclusive"]
@@ -102,7 +103,9 @@ class ReleaseAttacks:
             "near copies, risk": self.copies.near,
         }
         found = {
-            name: one.risk if one.is_conclusive else None for name, one in rates.items() if one is not None
+            name: max(one.risk, LOWEST_RISK) if one.is_conclusive else None
+            for name, one in rates.items()
+            if one is not None
         }
         areas = {f"membership, {one.attack}, AUC": one for one in self.membership}
         return found | {name: one.auc if one.is_conclusive else None for name, one in areas.items()}
