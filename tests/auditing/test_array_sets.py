@@ -56,3 +56,11 @@ def test_what_are_images_and_what_are_windows():
     assert holds_images(np.zeros((5, 8, 8)))
     assert holds_images(np.zeros((5, 8, 6, 3)))
     assert not holds_images(np.zeros((5, 50, 6)))
+
+
+def test_bits_are_numbers_and_huge_entries_are_refused():
+    bits = ArraySet(np.random.default_rng(0).random((20, 4, 4)) > 0.5)
+    found = scaled_alike(bits, {"synthetic": bits})
+    assert set(np.unique(found["synthetic"].records)) == {0.0, 1.0}
+    with pytest.raises(RecordsError, match="scale all sets"):
+        scaled_alike(ArraySet(np.ones((9, 4, 4)) * 1e300), {"synthetic": bits})

@@ -12,13 +12,18 @@ from scipy.stats import binom
 from keshi.auditing.mixed_distance import encode_rows
 from keshi.auditing.release_attacks import attack_release
 
-CASES = 2
+CASES, HARMLESS = (
+    2,
+    6,
+)  # 18 harmless releases: a false-alarm rate of 10 % is missed in 3 of 20 runs, of 20 % in 1 of 50
 RUNS, ENOUGH = 40, 33  # binomial(40, .95) falls below in 1 of 1,000; the long form: 400, 366
 
 
 @pytest.mark.parametrize("name", [*auditor.TABLES, *auditor.PICTURES])
 def test_planted_leaks_are_flagged_and_harmless_releases_are_not(name):
-    assert auditor.right_verdicts(name, CASES) == CASES
+    _, wanted = (auditor.TABLES | auditor.PICTURES)[name]
+    cases = HARMLESS if wanted == "no leak found" else CASES
+    assert auditor.right_verdicts(name, cases) == cases
 
 
 def test_on_independent_data_every_95_percent_interval_covers_zero_often_enough():

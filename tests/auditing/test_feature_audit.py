@@ -3,7 +3,9 @@ import json
 import numpy as np
 import pytest
 
-from keshi.auditing.feature_audit import _held_out, audit_features
+from keshi.auditing.feature_audit import FeatureAudit, _held_out, audit_features
+from keshi.auditing.identification import Identification, trial_interval
+from keshi.auditing.release_attacks import FALSE_ALARM
 from keshi.errors import RecordsError
 
 
@@ -34,6 +36,19 @@ def test_features_that_tell_the_person_are_a_leak_and_those_that_do_not_are_none
     blind = audit_features(z, who, label=label, trial=recording, max_epochs=3)
     assert blind.verdict == "no leak found"
     assert blind.worst[1].accuracy < 0.3
+
+
+def test_an_attacker_above_the_floor_at_95_percent_only_is_no_leak_where_several_are_tried():
+    right = np.random.default_rng(0).random(400) < 0.145
+    lower, upper, least = trial_interval(right, None, beside=(FALSE_ALARM / 3,))
+    assert least < lower < right.mean() < upper
+    one = Identification(right.mean(), lower, upper, 0.1, np.nan, 0.0, 1, 10, 400, least)
+    floor = (least + lower) / 2
+    found = FeatureAudit(dict.fromkeys("abc", one), floor, None, None, 10, 900, 400, 400)
+    assert found.verdict == "no leak found"
+    assert (
+        FeatureAudit(dict.fromkeys("abc", one), least - 0.01, None, None, 10, 900, 400, 400).verdict == "leak"
+    )
 
 
 def test_few_held_out_trials_are_inconclusive():

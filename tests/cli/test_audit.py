@@ -32,6 +32,18 @@ def files(tmp_path, monkeypatch):
     people(400, 0).to_parquet("copied.parquet")
 
 
+@pytest.fixture
+def odd_files():
+    """Tables that cannot be audited, each for a reason of its own."""
+    few = people(400, 3)
+    few.assign(job="Caf\xe9").to_csv("latin.csv", index=False, encoding="latin-1")
+    few.to_csv("utf16.csv", index=False, encoding="utf-16")
+    few.to_csv("semicolons.csv", index=False, sep=";")
+    few.assign(x=np.inf).to_csv("infinite.csv", index=False)
+    few.drop(columns="x").to_csv("fewer.csv", index=False)
+    np.savez("people.npz", x=np.zeros((5, 4, 4)))
+
+
 def main(*arguments):
     """Exit status, stdout and stderr of the command."""
     out, said, argv = io.StringIO(), io.StringIO(), sys.argv
@@ -118,14 +130,35 @@ def test_tables_and_images_are_audited_without_torch():
         (("nowhere.csv", *COMMON), "no such file"),
         (("fresh.csv", "--train", "people.csv", "-o", "report.pdf"), "written as .html"),
         (("fresh.csv", "--train", "people.csv", "-o", "nowhere/report.html"), "does not exist"),
-        (("fresh.csv", *COMMON, "--fail-above", "harm=1"), "for a table, risk"),
-        (("fresh.csv", *COMMON, "--label", "salary"), "salary"),
+        (("fresh.csv", *COMMON, "--fail-above", "harm=1"), "for a table, leak, risk"),
+        (("fresh.csv", *COMMON, "--label", "salary"), "--label salary: there is no column"),
+        (
+            ("fresh.csv", "--train", "people.csv", "--ignore", "nope"),
+            "--ignore nope: no file has this column",
+        ),
+        (("fresh.csv", "--train", "people.csv", "--categorical", "nope"), "--categorical nope"),
+        (("fresh.csv", "--train", "people.csv", "--secret", "nope"), "--secret nope"),
+        (("fresh.csv", *COMMON, "--cnn"), "--cnn is for images or windows; here a table"),
+        (("fresh.csv", *COMMON, "--subject", "x"), "--subject is for features"),
+        (
+            ("fresh.csv", "--train", "people.csv", "--features", "z.npz", "--subject", "s"),
+            "a release is for tables",
+        ),
+        (("latin.csv", "--train", "people.csv"), "latin.csv: this is not UTF-8"),
+        (("utf16.csv", "--train", "people.csv"), "utf16.csv: this is not UTF-8"),
+        (("semicolons.csv", "--train", "people.csv"), "semicolons.csv: its header is one column"),
+        (("infinite.csv", "--train", "people.csv"), "infinite.csv: column 'x' holds infinite"),
+        (
+            ("fresh.csv", "--train", "people.csv", "--holdout", "fewer.csv"),
+            "fewer.csv: expected the columns of people.csv",
+        ),
+        (("fresh.csv", "--train", "people.npz"), "people.npz does not; give files of one kind"),
         (("fresh.csv", *COMMON, "--secret", "salary"), "no column 'salary'"),
         (("fresh.csv", "--train", "people.csv", "--statement", "people.csv"), "statement"),
         (("fresh.csv", "--train", "people.csv", "--seed", "-1"), "seed"),
     ],
 )
-def test_wrong_input_is_one_message_and_status_2(arguments, message):
+def test_wrong_input_is_one_message_and_status_2(odd_files, arguments, message):
     code, _, said = main(*arguments)
     assert code == 2
     assert message in said
@@ -178,6 +211,15 @@ def test_images_are_audited_with_gates_and_a_page_and_a_copy_fails(arrays):
     assert "Nearest real records" in page
     assert json.loads(Path("images.json").read_text())["found"].startswith("No leak found")
     assert "What was found" in Path("images.md").read_text()
+    x, y = pictures(420, 0)
+    for name, labels, message in (
+        ("short", y[:5], "5 entries"),
+        ("hot", np.eye(2)[y], "argmax"),
+        ("f", y + 0.5, "amounts"),
+    ):
+        np.savez(f"{name}.npz", x=x, y=labels)
+        code, _, told = main(f"{name}.npz", "--train", "real.npz", "--label", "y")
+        assert (code, f"{name}.npz" in told, message in told) == (2, True, True), told
     code, said, _ = main("real.npz", *ours, "--fail-above", "copies=0.1", "--json")
     assert code == 1
     assert json.loads(said)["gates"][0]["verdict"] == "failed"
@@ -190,7 +232,10 @@ def test_images_are_audited_with_gates_and_a_page_and_a_copy_fails(arrays):
         (("made.npz", "--train", "real.npz"), "expected one array of images or windows"),
         (("made.npz", "--train", "real.npz", "--label", "z"), "'z'"),
         (("made.npz", "--train", "real.npz", "--secret", "x"), "--secret is for tables"),
-        (("made.npz", "--train", "real.npz", "--fail-above", "auc_gap=0.1"), "for images or windows, risk"),
+        (
+            ("made.npz", "--train", "real.npz", "--fail-above", "auc_gap=0.1"),
+            "for images or windows, leak, risk",
+        ),
     ],
 )
 def test_wrong_arrays_are_one_message_and_status_2(arrays, arguments, message):
@@ -246,7 +291,7 @@ def test_features_are_attacked_with_gates_and_a_page_and_files_of_other_arrays_r
     assert main("--features", "z.npz", "--subject", "t")[0] == 2
     code, _, said = main(*ours, "--fail-above", "membership=0.1")
     assert code == 2
-    assert "for features, risk, identification" in said
+    assert "for features, leak, risk, identification" in said
     np.savez("others.npz", z=z, s=who[::-1])
     code, _, said = main(*ours, "--compare", "others.npz")
     assert code == 2
@@ -254,5 +299,15 @@ def test_features_are_attacked_with_gates_and_a_page_and_files_of_other_arrays_r
     np.savez("objects.npz", z=np.array([{}]), s=np.array([1]))
     code, _, said = main("--features", "objects.npz", "--subject", "s")
     assert code == 2
-    assert "pickled" in said
+    assert "Python objects" in said
+    np.save("z.npy", z)
+    np.savez("empty.npz", z=z[:, :0], s=who)
+    np.savez("complex.npz", z=z + 1j, s=who)
+    for name, message in (
+        ("z.npy", "numpy.savez"), ("empty.npz", "at least one a row"), ("complex.npz", "complex128"),
+        ("no.npz", "no such"),
+    ):  # fmt: skip
+        code, _, said = main("--features", name, "--subject", "s")
+        assert (code, name in said, message in said) == (2, True, True), said
+        assert main(*ours, "--compare", name)[0] == 2
     assert main("fresh.csv")[0] == 2  # neither --train nor --features

@@ -145,7 +145,7 @@ def images_report():
 
 def features_report():
     """The page of features, from made-up figures."""
-    one = Identification(0.6, 0.5, 0.7, 0.1, 0.8, 1.2, 5, 10, 400)
+    one = Identification(0.6, 0.5, 0.7, 0.1, 0.8, 1.2, 5, 10, 400, 0.45)
     found = FeatureAudit(
         {"linear": one, "800-200": one}, 0.1, 0.2, 0.9, 10, 900, 400, 60, beside={"softmax": one}
     )

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from keshi._validate import positive_integer
 from keshi.auditing.controlled_rate import controlled_rate, wilson
-from keshi.auditing.copies import EXACT, NEARLY, Copies
+from keshi.auditing.copies import EXACT, NEARLY, Copies, row_keys
 from keshi.auditing.membership import judge_distances
 from keshi.auditing.release_attacks import ReleaseAttacks
 from keshi.errors import RecordsError
@@ -94,17 +94,15 @@ def attack_arrays(
     members = train[random.permutation(len(train))[:targets]]
     to_made = [nearest_arrays(part, made)[1] for part in (members, strangers)]
     to_real = [nearest_arrays(part, reference)[1] for part in (members, strangers)] if left_over else None
-    kept = {row.tobytes() for row in synthetic}
-    is_real = [np.array([row.tobytes() in kept for row in part], dtype=bool) for part in (train, holdout)]
-    real = {row.tobytes() for row in train}
+    ours, real, held = (row_keys(part) for part in (synthetic, train, holdout))
     return ReleaseAttacks(
         judge_distances(to_made, to_real, seed=seed),
         None,
         None,
         Copies(
-            controlled_rate(EXACT, *is_real),
+            controlled_rate(EXACT, np.isin(real, ours), np.isin(held, ours)),
             controlled_rate(NEARLY, *(part <= NEAR for part in to_made)),
-            float(np.mean([row.tobytes() in real for row in synthetic])),
+            float(np.isin(ours, real).mean()),
         ),
         len(made),
     )

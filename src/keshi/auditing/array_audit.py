@@ -18,9 +18,12 @@ from keshi.auditing.array_distances import ArrayDistances, array_distances
 from keshi.auditing.array_features import LEARNT_FROM, Extractor, learnt_extractor
 from keshi.auditing.array_sets import ArraySet, class_means, holds_images, scaled_alike
 from keshi.auditing.array_utility import LOGISTIC, MLP, ArrayUtility, train_and_test
-from keshi.auditing.holdout_check import HoldoutCheck, check_holdout
-from keshi.auditing.release_attacks import ReleaseAttacks, Risk
-from keshi.auditing.side_by_side import known, notebook_table
+from keshi.auditing.copies import row_keys
+from keshi.auditing.evidence import NOTHING_FOUND_OUT, Evidence, JudgedRelease
+from keshi.auditing.holdout_check import check_holdout
+from keshi.auditing.holdout_overlap import holdout_overlap
+from keshi.auditing.release_attacks import ReleaseAttacks
+from keshi.auditing.side_by_side import known
 from keshi.auditing.small_groups import SmallGroups, group_shares
 
 FEWEST_HELD = (
@@ -68,7 +71,7 @@ class AuditedArrays:
 
 
 @dataclass(frozen=True)
-class ArrayAudit:
+class ArrayAudit(JudgedRelease):
     """A release of images or windows between its yardsticks, and beside a second release where one was given.
 
     Attributes:
@@ -81,7 +84,7 @@ class ArrayAudit:
         train_rows, holdout_rows: Real records.
         seed: That repeats every figure.
         notes: What could not be measured, and why.
-        check: Whether the hold-out is of the same population.
+        evidence: What the verdict rests on.
     """
 
     release: AuditedArrays
@@ -96,27 +99,13 @@ class ArrayAudit:
     holdout_rows: int
     seed: int
     notes: tuple[str, ...] = ()
-    check: HoldoutCheck | None = None
+    evidence: Evidence = NOTHING_FOUND_OUT
 
     @property
     def tables(self) -> tuple[AuditedArrays, ...]:
         """The release, the second one, and the yardsticks, as far as they are there."""
         found = (self.release, self.compared, self.holdout, self.cheapest)
         return tuple(one for one in found if one is not None)
-
-    @property
-    def verdict(self) -> str:
-        """ "leak", "no leak found" or "inconclusive"; without a hold-out always the last."""
-        return "inconclusive" if self.release.attacks is None else self.release.attacks.verdict
-
-    @property
-    def leaks(self) -> tuple[str, ...]:
-        """Attacks that succeed beyond chance."""
-        return () if self.release.attacks is None else self.release.attacks.leaks
-
-    def risks(self, gate: str) -> list[Risk]:
-        """What a gate of this name looks at; nothing without a hold-out."""
-        return [] if self.release.attacks is None else self.release.attacks.risks(gate)
 
     def figure(self, gate: str) -> tuple[float | None, str]:
         """The figure of a gate that is no risk, or None and why there is none."""
@@ -143,7 +132,7 @@ class ArrayAudit:
             "holdout_rows": self.holdout_rows,
             "seed": self.seed,
             "notes": list(self.notes),
-            "holdout_check": None if self.check is None else self.check.to_json(),
+            **self.evidence.to_json(),
             "extractor": extractor,
             "ceiling": None if self.ceiling is None else [asdict(one) for one in self.ceiling],
             "tables": [one.to_json() for one in self.tables],
@@ -154,9 +143,6 @@ class ArrayAudit:
         columns = [_main_figures(one) for one in self.tables]
         names = list(dict.fromkeys(name for one in columns for name in one))
         return [(name, [known(one.get(name)) for one in columns]) for name in names]
-
-    def _repr_html_(self) -> str:
-        return notebook_table(self)
 
 
 def _main_figures(one: AuditedArrays) -> dict[str, float | None]:
@@ -299,9 +285,14 @@ def audit_arrays(
         control = halves.take(np.arange(middle, len(held))) if len(held) >= FEWEST_HELD else None
         best = audited("real hold-out", held, control, attacked=halves.first(middle))
     cheapest = audited("class means", cheap, held)
+    evidence = NOTHING_FOUND_OUT
+    if held is not None:
+        keys = [row_keys(one.records) for one in (made, real, held)]
+        overlap = holdout_overlap(keys[0], keys[1], keys[2], seed=seed)
+        evidence = Evidence(release.attacks, check, overlap)
     return ArrayAudit(
         release, best, cheapest, compared, ceiling, by.name, by.accuracy, by.tested,
-        len(real), 0 if held is None else len(held), seed, tuple(notes), check,
+        len(real), 0 if held is None else len(held), seed, tuple(notes), evidence,
     )  # fmt: skip
 
 

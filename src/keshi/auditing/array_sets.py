@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 from keshi._validate import same_length
 from keshi.errors import RecordsError
 
+LARGEST = 1e30  # differences of such entries still fit numbers of 32 bits
+
 
 @dataclass(frozen=True)
 class ArraySet:
@@ -57,6 +59,10 @@ def scaled_alike(train: ArraySet, others: Mapping[str, ArraySet | None]) -> dict
         RecordsError: shapes differ, a set is empty, a value is not finite, or the synthetic range is another one.
     """
     given = {"train": train, **{name: one for name, one in others.items() if one is not None}}
+    given = {
+        name: replace(one, records=one.records.astype(np.int8)) if one.records.dtype == bool else one
+        for name, one in given.items()
+    }  # bits are whole numbers, but cannot be subtracted
     for name, one in given.items():
         if one.records.ndim < 2 or not len(one) or one.records.dtype.kind not in "biuf":
             raise RecordsError(
@@ -65,6 +71,8 @@ def scaled_alike(train: ArraySet, others: Mapping[str, ArraySet | None]) -> dict
             )
         if one.records.dtype.kind == "f" and not np.isfinite(one.records).all():
             raise RecordsError(f"{name}: the records hold missing or infinite values; replace them first.")
+        if one.records.dtype.kind == "f" and float(np.abs(one.records).max()) > LARGEST:
+            raise RecordsError(f"{name}: entries above {LARGEST:g} cannot be compared; scale all sets alike.")
     shapes = {name: _sides(one.records) for name, one in given.items()}
     if len(set(shapes.values())) > 1:
         raise RecordsError(f"the records are of different shapes: {shapes}. Bring them to one shape first.")

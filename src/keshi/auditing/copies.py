@@ -55,7 +55,7 @@ def copies(
         synthetic, train, control: All rows, in one coding (`encode_rows`). Numbers that share a rank count as equal.
         train_sample, control_sample: Rows for the near copies, whose search takes long.
     """
-    ours, real, held = (_keys(rows) for rows in (synthetic, train, control))
+    ours, real, held = (row_keys(rows.codes.T) for rows in (synthetic, train, control))
     exact = controlled_rate(EXACT, np.isin(real, ours), np.isin(held, ours))
     limit = NEAR * len(train.names)
     close = [
@@ -66,7 +66,7 @@ def copies(
     return Copies(exact, near, share)
 
 
-def _keys(rows: MixedRows) -> np.ndarray:
-    """One comparable value per row, (n,): its bytes."""
-    table = np.ascontiguousarray(rows.codes.T)
+def row_keys(records: np.ndarray) -> np.ndarray:
+    """One comparable value per record, (n,): its bytes. `records` is (n, ...) of plain numbers."""
+    table = np.ascontiguousarray(records.reshape(len(records), -1))
     return table.view(np.dtype((np.void, table.dtype.itemsize * table.shape[1]))).ravel()

@@ -16,7 +16,7 @@ import numpy as np
 from keshi._validate import in_range, same_length
 from keshi.auditing.identification import HIDDEN, Identification, identify, label_only_rate
 from keshi.auditing.labels import macro_f1
-from keshi.auditing.release_attacks import Risk
+from keshi.auditing.release_attacks import FALSE_ALARM, Risk
 from keshi.errors import RecordsError
 
 ATTACKERS: dict[str, tuple[int, ...]] = {"linear": (), "200": (200,), "800-200": HIDDEN}
@@ -84,10 +84,32 @@ class FeatureAudit:
 
     @property
     def verdict(self) -> str:
-        """ "leak" where the worst attacker surely beats what the label alone, or the majority, tells."""
+        """ "leak" where an attacker surely beats what the label alone, or the majority, tells.
+
+        All attackers together raise a false alarm with probability 1 % at most, the floor taken as known.
+        """
         if self.reason is not None:
             return "inconclusive"
-        return "leak" if self.worst[1].lower > self.floor else "no leak found"
+        return "leak" if self.named_by else "no leak found"
+
+    @property
+    def named_by(self) -> tuple[str, ...]:
+        """Attackers that surely beat the floor, at 1 % shared out over all of them (Bonferroni)."""
+        return tuple(name for name, one in self.attackers.items() if one.least > self.floor)
+
+    @property
+    def leaks(self) -> tuple[str, ...]:
+        """Attackers that name people beyond chance."""
+        return (
+            tuple(f"attacker {name} names the person" for name in self.named_by)
+            if self.reason is None
+            else ()
+        )
+
+    @property
+    def doubts(self) -> tuple[str, ...]:
+        """Why nothing can be said; empty where the figures count."""
+        return () if self.reason is None else (self.reason,)
 
     def to_json(self) -> dict[str, Any]:
         """Plain numbers (NaN where there is none)."""
@@ -174,6 +196,7 @@ def audit_features(
                 hidden=hidden,
                 seed=seed,
                 max_epochs=max_epochs,
+                false_alarm=FALSE_ALARM / len(ATTACKERS),
             )
         return results
 

@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal, Protocol
 
 from keshi.auditing.release_attacks import Risk
 
 GATES = {
-    "risk": "largest risk of attribute inference, linkability and copies; of features, that of identification",
+    "leak": "1 where the verdict is a leak: any attack beyond chance, however small, or bounds read from the records",
+    "risk": "largest risk of all attacks that were made; of membership, 2 AUC - 1",
     "attribute": "risk of attribute inference: all secrets together, or one that leaks beyond chance",
     "linkability": "risk of linkability",
     "copies": "risk of exact and near copies",
@@ -27,6 +28,7 @@ GATES = {
 FIGURES = ("auc_gap", "accuracy_gap", "two_way", "small_groups")  # all others are risks, with an interval
 GATES_OF = {
     "table": (
+        "leak",
         "risk",
         "attribute",
         "linkability",
@@ -36,8 +38,8 @@ GATES_OF = {
         "two_way",
         "small_groups",
     ),
-    "arrays": ("risk", "copies", "membership", "accuracy_gap", "small_groups"),
-    "features": ("risk", "identification"),
+    "arrays": ("leak", "risk", "copies", "membership", "accuracy_gap", "small_groups"),
+    "features": ("leak", "risk", "identification"),
 }
 KINDS = {"table": "a table", "arrays": "images or windows", "features": "features"}
 
@@ -45,6 +47,12 @@ KINDS = {"table": "a table", "arrays": "images or windows", "features": "feature
 class Gated(Protocol):
     """An audit that gates can be held against."""
 
+    @property
+    def verdict(self) -> str: ...
+    @property
+    def leaks(self) -> tuple[str, ...]: ...
+    @property
+    def doubts(self) -> tuple[str, ...]: ...
     def risks(self, gate: str) -> list[Risk]: ...
     def figure(self, gate: str) -> tuple[float | None, str]: ...
 
@@ -95,7 +103,8 @@ def check_gates(audit: Gated, limits: dict[str, float]) -> tuple[GateResult, ...
 
     A risk fails where its estimate is above the limit and its 95 % interval above 0. It is inconclusive where too few
     rows were attacked, where the estimate is above the limit and the interval holds 0, and where half the interval is
-    wider than the limit: then a leak as large as the limit could not have been seen.
+    wider than the limit: then a leak as large as the limit could not have been seen. It is inconclusive, too, where the
+    hold-out is no control. Where it passes although there is a leak, below the limit, its reason says so.
     """
     return tuple(_check(audit, name, limit) for name, limit in limits.items())
 
@@ -108,7 +117,22 @@ def _check(audit: Gated, name: str, limit: float) -> GateResult:
         if value > limit:
             return GateResult(name, limit, value, None, "failed", f"{value:.3g} is above {limit:g}")
         return GateResult(name, limit, value, None, "passed", "")
-    return _worst([_judge(name, limit, *one) for one in audit.risks(name)], name, limit)
+    said = "; ".join(audit.leaks)
+    if name == "leak":
+        if audit.verdict == "inconclusive":
+            reason = " ".join(audit.doubts) or "some attacks had too few rows"
+            return GateResult(name, limit, None, None, "inconclusive", reason)
+        found = GateResult(name, limit, float(audit.verdict == "leak"), None, "passed", "")
+        return (
+            replace(found, verdict="failed", reason=said) if audit.verdict == "leak" and limit < 1 else found
+        )
+    found = _worst([_judge(name, limit, *one) for one in audit.risks(name)], name, limit)
+    if found.verdict == "passed" and audit.doubts:
+        return replace(found, verdict="inconclusive", reason=" ".join(audit.doubts))
+    if found.verdict == "passed" and said:
+        reason = f"below the limit, yet a leak was found: {said}. The gate leak=0 fails on any"
+        return replace(found, reason=reason)
+    return found
 
 
 def _judge(

@@ -35,8 +35,8 @@ class HoldoutCheck:
         low, high = self.interval
         return (
             f"The hold-out differs from the training records: without the release, a classifier tells them apart with "
-            f"AUC {self.auc:.3f} (95 % interval {low:.3f} to {high:.3f}, {self.rows:,} of each). What is called a leak "
-            "below may be that difference. Take the hold-out at random from the same records as the training part."
+            f"AUC {self.auc:.3f} (95 % interval {low:.3f} to {high:.3f}, {self.rows:,} of each). Attacks may "
+            "succeed by that difference alone. Take the hold-out at random from the same records as the training part."
         )
 
     def to_json(self) -> dict[str, Any]:

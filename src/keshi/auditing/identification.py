@@ -35,6 +35,7 @@ class Identification:
             least so many bits leak per row.
         epochs: epochs until the attacker stopped improving (the best one counts).
         subjects, rows: people to choose from, held-out rows.
+        least: the accuracy is above it but for a probability of `false_alarm`, by the same bootstrap.
     """
 
     accuracy: float
@@ -46,6 +47,7 @@ class Identification:
     epochs: int
     subjects: int
     rows: int
+    least: float = 0.0
 
 
 def identify(
@@ -61,6 +63,7 @@ def identify(
     patience: int = 3,
     batch_size: int = 256,
     learning_rate: float = 1e-3,
+    false_alarm: float = 0.01,
 ) -> Identification:
     """Train a fresh perceptron to name the person from z, and count on held-out rows of the same people.
 
@@ -72,6 +75,7 @@ def identify(
         hidden: widths of the attacker's hidden layers; () is a linear attacker.
         max_epochs, patience: stop `patience` epochs after the best loss on a tenth of the training rows. An
             epoch is one pass over the rows, or as many as make 100 batches.
+        false_alarm: of `least`; where several attackers are tried, their share of it.
 
     Raises:
         DomainError: fewer than two people, or people in the test that are not in training.
@@ -106,7 +110,7 @@ def identify(
         learning_rate=learning_rate,
     )
     correct = log_p.argmax(axis=1) == code_test
-    lower, upper = trial_interval(correct, trial_test, seed=seed)
+    lower, upper, least = trial_interval(correct, trial_test, seed=seed, beside=(false_alarm,))
     counts = np.bincount(code_test, minlength=len(people))
     share = counts[counts > 0] / counts.sum()
     cross_entropy = -log_p[np.arange(len(code_test)), code_test].mean()
@@ -120,6 +124,7 @@ def identify(
         epochs=epochs,
         subjects=len(people),
         rows=len(code_test),
+        least=least,
     )
 
 
@@ -141,9 +146,16 @@ def label_only_rate(
 
 
 def trial_interval(
-    correct: np.ndarray, trial: np.ndarray | None, *, seed: int = 0, draws: int = 2000
-) -> tuple[float, float]:
+    correct: np.ndarray,
+    trial: np.ndarray | None,
+    *,
+    seed: int = 0,
+    draws: int = 2000,
+    beside: tuple[float, ...] = (),
+) -> tuple[float, ...]:
     """95 % interval of a mean over rows, by drawing whole trials with replacement (rows if none are given).
+
+    After its two limits follow the quantiles `beside` of the same draws.
 
     Overlapping windows of one recording are nearly copies, so an interval over rows would be far too narrow.
     """
@@ -154,8 +166,7 @@ def trial_interval(
     for draw in range(draws):
         times = np.bincount(rng.integers(len(rows), size=len(rows)), minlength=len(rows))
         means[draw] = times @ hits / (times @ rows)
-    lower, upper = np.quantile(means, [0.025, 0.975])
-    return float(lower), float(upper)
+    return tuple(np.quantile(means, [0.025, 0.975, *beside]).tolist())
 
 
 def _standardised(train: np.ndarray, test: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -21,6 +21,7 @@ from keshi.auditing.mixed_distance import encode_rows
 TARGETS = 2000  # people attacked on either side; membership takes more, for its rates at few false positives
 MEMBERSHIP_TARGETS = 5000
 MOST_SYNTHETIC = 100_000  # synthetic records searched; of a larger release a random part
+LOWEST_RISK = -1.0  # shown: where the control nearly always succeeds, chance alone makes it -100 and less
 FALSE_ALARM = 0.01  # probability that any of all attacks calls a harmless release a leak
 
 Verdict = Literal["leak", "no leak found", "inconclusive"]
@@ -56,13 +57,13 @@ class ReleaseAttacks:
     @property
     def leaks(self) -> tuple[str, ...]:
         """Attacks that succeed beyond chance; all together raise a false alarm with probability 1 % at most."""
-        found: list[MembershipAttack | ControlledRate] = [*self.membership, *self.rates]
+        secrets = () if self.attribute is None else self.attribute.secrets
+        found: list[tuple[str, MembershipAttack | ControlledRate]] = [
+            *((one.attack, one) for one in self.membership),
+            *((f"{one.what} guessed" if one in secrets else one.what, one) for one in self.rates),
+        ]
         alpha = 2 * FALSE_ALARM / len(found)  # one-sided, shared out over all of them (Bonferroni)
-        return tuple(
-            one.attack if isinstance(one, MembershipAttack) else one.what
-            for one in found
-            if one.is_leak(alpha)
-        )
+        return tuple(name for name, one in found if one.is_leak(alpha))
 
     @property
     def verdict(self) -> Verdict:
@@ -74,10 +75,13 @@ class ReleaseAttacks:
         return "no leak found" if all_count else "inconclusive"
 
     def risks(self, gate: str) -> list[Risk]:
-        """What a gate looks at: "membership", or the rates of "risk", "attribute", "linkability" and "copies"."""
-        if gate == "membership":
-            limits = [(one, one.interval()) for one in self.membership]
-            return [(one.attack, one.gap, (low - 0.5, high - 0.5), one.reason) for one, (low, high) in limits]
+        """What a gate looks at: "membership", "attribute", "linkability" or "copies", or all of it: "risk"."""
+        areas: list[Risk] = []
+        if gate in ("risk", "membership"):
+            times = 2.0 if gate == "risk" else 1.0  # 2 AUC - 1 runs from 0 to 1, as the other risks do
+            for area in self.membership:
+                low, high = (times * (limit - 0.5) for limit in area.interval())
+                areas.append((area.attack, times * area.gap, (low, high), area.reason))
         rates: list[ControlledRate] = []
         if gate in ("risk", "attribute") and self.attribute is not None:
             secrets = self.attribute.secrets
@@ -87,7 +91,8 @@ class ReleaseAttacks:
             rates.append(self.linkability)
         if gate in ("risk", "copies"):
             rates += [self.copies.exact, self.copies.near]
-        return [(one.what, one.risk, one.interval(), one.reason) for one in rates if not one.nothing_to_guess]
+        guessed = [one for one in rates if not one.nothing_to_guess]
+        return [*areas, *((one.what, one.risk, one.interval(), one.reason) for one in guessed)]
 
     def main_figures(self) -> dict[str, float | None]:
         """Figure -> value, None where it is inconclusive: what a reader compares between releases."""
@@ -98,7 +103,9 @@ class ReleaseAttacks:
             "near copies, risk": self.copies.near,
         }
         found = {
-            name: one.risk if one.is_conclusive else None for name, one in rates.items() if one is not None
+            name: max(one.risk, LOWEST_RISK) if one.is_conclusive else None
+            for name, one in rates.items()
+            if one is not None
         }
         areas = {f"membership, {one.attack}, AUC": one for one in self.membership}
         return found | {name: one.auc if one.is_conclusive else None for name, one in areas.items()}

@@ -8,12 +8,11 @@ from typing import Any
 
 import pandas as pd
 
+from keshi.auditing.evidence import NOTHING_FOUND_OUT, Evidence, JudgedRelease, table_evidence
 from keshi.auditing.fidelity import Fidelity
-from keshi.auditing.holdout_check import HoldoutCheck, check_holdout
-from keshi.auditing.kept_extremes import KeptExtreme, kept_extremes
-from keshi.auditing.mixed_distance import encode_rows
-from keshi.auditing.release_attacks import TARGETS, ReleaseAttacks, Risk, attack_release
-from keshi.auditing.side_by_side import known, notebook_table
+from keshi.auditing.kept_extremes import KeptExtreme
+from keshi.auditing.release_attacks import TARGETS, ReleaseAttacks, attack_release
+from keshi.auditing.side_by_side import known
 from keshi.auditing.small_groups import SmallGroups, group_errors, group_shares
 from keshi.auditing.table_audit import Progress, TableAudit, as_categories, audit_table
 from keshi.auditing.utility import CLASSIFIERS, Utility
@@ -47,7 +46,7 @@ class AuditedTable:
 
 
 @dataclass(frozen=True)
-class ReleaseAudit:
+class ReleaseAudit(JudgedRelease):
     """A release between its yardsticks, and beside a second release where one was given.
 
     Attributes:
@@ -60,8 +59,7 @@ class ReleaseAudit:
         train_rows, holdout_rows: Real rows.
         seed: That repeats every figure.
         notes: What could not be measured, and why.
-        check: Whether the hold-out is of the same population.
-        extremes: Columns that were cut at the training rows' own smallest or largest value.
+        evidence: What the verdict rests on.
     """
 
     release: AuditedTable
@@ -74,19 +72,18 @@ class ReleaseAudit:
     holdout_rows: int
     seed: int
     notes: tuple[str, ...] = ()
-    check: HoldoutCheck | None = None
-    extremes: tuple[KeptExtreme, ...] = ()
+    evidence: Evidence = NOTHING_FOUND_OUT
+
+    @property
+    def extremes(self) -> tuple[KeptExtreme, ...]:
+        """Columns that were cut at the training rows' own smallest or largest value."""
+        return self.evidence.extremes
 
     @property
     def tables(self) -> tuple[AuditedTable, ...]:
         """The release, the second one, and the yardsticks, as far as they are there."""
         found = (self.release, self.compared, self.holdout, self.independent)
         return tuple(one for one in found if one is not None)
-
-    @property
-    def verdict(self) -> str:
-        """ "leak", "no leak found" or "inconclusive"; without a hold-out always the last."""
-        return "inconclusive" if self.release.attacks is None else self.release.attacks.verdict
 
     @property
     def table_audit(self) -> TableAudit:
@@ -110,20 +107,11 @@ class ReleaseAudit:
             "holdout_rows": self.holdout_rows,
             "seed": self.seed,
             "notes": list(self.notes),
-            "holdout_check": None if self.check is None else self.check.to_json(),
+            **self.evidence.to_json(),
             "kept_extremes": [one.to_json() for one in self.extremes],
             "ceiling": None if self.ceiling is None else self.ceiling.to_json(),
             "tables": [one.to_json() for one in self.tables],
         }
-
-    @property
-    def leaks(self) -> tuple[str, ...]:
-        """Attacks that succeed beyond chance."""
-        return () if self.release.attacks is None else self.release.attacks.leaks
-
-    def risks(self, gate: str) -> list[Risk]:
-        """What a gate of this name looks at; nothing without a hold-out."""
-        return [] if self.release.attacks is None else self.release.attacks.risks(gate)
 
     def figure(self, gate: str) -> tuple[float | None, str]:
         """The figure of a gate that is no risk, or None and why there is none."""
@@ -145,9 +133,6 @@ class ReleaseAudit:
         columns = [_main_figures(one) for one in self.tables]
         names = list(dict.fromkeys(name for one in columns for name in one))
         return [(name, [known(one.get(name)) for one in columns]) for name in names]
-
-    def _repr_html_(self) -> str:
-        return notebook_table(self)
 
 
 def _main_figures(one: AuditedTable) -> dict[str, float | None]:
@@ -220,6 +205,10 @@ def audit_release(
     }
     found = audit_table(synthetic, train, holdout=holdout, progress=progress, **options)
     notes = []
+    evidence = NOTHING_FOUND_OUT
+    if holdout is not None:
+        say("attacks on the release")
+        evidence = table_evidence(synthetic, train, holdout, **attack)
 
     def attacked(table: pd.DataFrame, control: pd.DataFrame | None, what: str) -> ReleaseAttacks | None:
         if control is None:
@@ -238,7 +227,7 @@ def audit_release(
         len(synthetic),
         found.fidelity,
         found.utility,
-        attacked(synthetic, holdout, "the release"),
+        evidence.attacks,
         grouped(synthetic),
     )
     compared = None
@@ -261,8 +250,7 @@ def audit_release(
         attacked(shuffled, holdout, "independent columns"),
         grouped(shuffled),
     )
-    best = check = None
-    extremes: tuple[KeptExtreme, ...] = ()
+    best = None
     if holdout is None:
         notes.append(
             "No hold-out was given: no attack has a control, so nothing can be said about privacy, nor about learning."
@@ -270,13 +258,10 @@ def audit_release(
     else:
         assert found.holdout is not None
         say("the hold-out")
-        both = [part.codes.T for part in encode_rows([train, holdout[list(train.columns)]], [])]
-        check = check_holdout(both[0], both[1], seed=seed)
-        extremes = kept_extremes(synthetic, train, holdout)
         notes += [
             f"The release is cut at the {one.end} {one.column} of the training rows, which no held-out row has: "
             f"{one.synthetic_rows:,} synthetic rows hold it. Such a bound was read from the records."
-            for one in extremes
+            for one in evidence.extremes
         ]
         halves = None
         if len(holdout) >= FEWEST_HELD:
@@ -308,6 +293,5 @@ def audit_release(
         0 if holdout is None else len(holdout),
         seed,
         tuple(notes),
-        check,
-        extremes,
+        evidence,
     )

@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import typer
-
-if TYPE_CHECKING:
-    import pandas as pd
-
-    from keshi.cli.audit_output import Order
 
 
 def audit(
@@ -50,9 +46,9 @@ def audit(
     fail_above: list[str] = typer.Option(
         [],
         "--fail-above",
-        help="NAME=LIMIT, exit status 1 above it. Tables: risk, attribute, linkability, copies, membership, auc_gap, "
-        "two_way, small_groups. Images, windows: risk, copies, membership, accuracy_gap, small_groups. Features: "
-        "risk, identification. May be repeated.",
+        help="NAME=LIMIT, exit status 1 above it. Tables: leak, risk, attribute, linkability, copies, membership, "
+        "auc_gap, two_way, small_groups. Images, windows: leak, risk, copies, membership, accuracy_gap, small_groups. "
+        "Features: leak, risk, identification. May be repeated.",
     ),
     allow_inconclusive: bool = typer.Option(
         False, "--allow-inconclusive", help="A gate that cannot tell passes."
@@ -92,6 +88,7 @@ def audit(
     Example: keshi audit synthetic.csv --train people.csv --holdout others.csv -o report.html
     """
     from keshi._validate import positive_integer, seed_in_range
+    from keshi.auditing.gates import KINDS
     from keshi.cli.audit_output import read_order
     from keshi.records.array_files import holds_arrays
 
@@ -101,125 +98,72 @@ def audit(
         "output": output, "statement": statement, "fail_above": fail_above,
         "allow_inconclusive": allow_inconclusive, "as_json": as_json,
     }  # fmt: skip
+    kind = "features" if features is not None else "table"
+    if features is None:
+        if synthetic is None or train is None:
+            raise ValueError("give a release and --train with the real records, or --features with features.")
+        kind = "arrays" if holds_arrays(synthetic) else "table"
+    refuse_options_of_others(
+        kind,
+        {
+            "table": {
+                "secret": secret,
+                "known": known,
+                "categorical": categorical,
+                "ignore": ignore,
+                "missing": missing,
+            },
+            "arrays": {"extracted": extracted, "cnn": cnn},
+            "features": {"subject": subject, "trial": trial, "softmax": softmax, "raw": raw},
+            "releases": {"a release": synthetic, "train": train, "holdout": holdout},
+        },
+    )
+    order = read_order(kind=kind, **asked)
     if features is not None:
         from keshi.cli.audit_features import audit_features_file
 
-        order = read_order(kind="features", **asked)
         audit_features_file(
             order, features, subject=subject, label=label, trial=trial, softmax=softmax, raw=raw,
             compare=compare, seed=seed,
         )  # fmt: skip
         return
-    if synthetic is None or train is None:
-        raise ValueError("give a release and --train with the real records, or --features with features.")
-    if holds_arrays(synthetic):
+    assert synthetic is not None
+    assert train is not None  # refused above
+    for path in (train, holdout, compare):
+        if path is not None and path.exists() and holds_arrays(path) != (kind == "arrays"):
+            raise ValueError(f"{synthetic} holds {KINDS[kind]}, {path} does not; give files of one kind.")
+    if kind == "arrays":
         from keshi.cli.audit_arrays import audit_array_files
 
-        given = {
-            "secret": secret,
-            "known": known,
-            "categorical": categorical,
-            "ignore": ignore,
-            "missing": missing,
-        }
-        for name, values in given.items():
-            if values:
-                raise ValueError(
-                    f"--{name} is for tables; {synthetic} holds images or windows. Leave it out."
-                )
-        order = read_order(kind="arrays", **asked)
         audit_array_files(
             order, synthetic, train, holdout=holdout, compare=compare, label=label, extracted=extracted,
             cnn=cnn, quick=quick, targets=targets, seed=seed,
         )  # fmt: skip
         return
-    order = read_order(kind="table", **asked)
-    audit_tables(
+    from keshi.cli.audit_tables import audit_table_files
+
+    audit_table_files(
         order, synthetic, train, holdout=holdout, compare=compare, label=label, secret=secret, known=known,
         categorical=categorical, ignore=ignore, missing=missing, targets=targets, quick=quick, seed=seed,
     )  # fmt: skip
 
 
-def audit_tables(
-    order: Order,
-    synthetic: Path,
-    train: Path,
-    *,
-    holdout: Path | None,
-    compare: Path | None,
-    label: str | None,
-    secret: list[str],
-    known: list[str],
-    categorical: list[str],
-    ignore: list[str],
-    missing: list[str],
-    targets: int,
-    quick: bool,
-    seed: int,
-) -> None:
-    """Read the tables, measure, draw."""
-    from keshi.auditing.gates import check_gates
-    from keshi.auditing.release_audit import audit_release
-    from keshi.auditing.utility import CLASSIFIERS, FAST
-    from keshi.cli.audit_output import deliver, side_by_side_lines
-    from keshi.cli.progress import progress_bar
+def refuse_options_of_others(kind: str, given: Mapping[str, Mapping[str, Any]]) -> None:
+    """An option that this kind of audit would not look at is an error: silence would look like consent.
 
-    files = {"train": train, "synthetic": synthetic, "holdout": holdout, "compare": compare}
-    tables = {
-        name: read_table(path, missing=missing, ignore=ignore)
-        for name, path in files.items()
-        if path is not None
-    }
-    with progress_bar("auditing") as advance:
-        steps = iter(range(1, 100))
-        found = audit_release(
-            tables["synthetic"],
-            tables["train"],
-            holdout=tables.get("holdout"),
-            compare=tables.get("compare"),
-            label=label,
-            categorical=categorical,
-            secrets=secret or None,
-            quasi_identifiers=known or None,
-            classifiers=FAST if quick else tuple(CLASSIFIERS),
-            targets=targets,
-            seed=seed,
-            progress=lambda what: advance(next(steps), 13, what),
-        )
-    gates = check_gates(found, order.limits)
-    page = None
-    if order.output is not None:
-        from keshi.reports.audit import audit_report
-
-        settings = {"people attacked on either side, at most": targets, "release": synthetic.name}
-        title = f"Audit of {synthetic.name}"
-        page = audit_report(
-            found, title=title, statement=order.promise, gates=gates, settings=settings, cost=order.cost
-        )
-    deliver(order, found.to_json(), side_by_side_lines(found), gates, page)
-
-
-def read_table(path: Path, *, missing: list[str], ignore: list[str]) -> pd.DataFrame:
-    """A whole table, types as pandas guesses them; only an empty field and `missing` are missing values.
-
-    So a category "None" or "NA" stays one, whichever table it stands in.
+    Args:
+        kind: "table", "arrays" or "features".
+        given: Kind -> option -> value; "releases" are tables and arrays.
     """
-    import pandas as pd
+    from keshi.auditing.gates import KINDS
 
-    from keshi.errors import RecordsError
-    from keshi.records.files import column_types
-
-    column_types(path)  # one message for a file that is not there, damaged, or no table
-    name = path.name.lower()
-    if name.endswith((".parquet", ".pq")):
-        table = pd.read_parquet(path)
-    elif name.endswith((".arrow", ".feather", ".ipc")):
-        table = pd.read_feather(path)
-    else:
-        table = pd.read_csv(
-            path, sep="\t" if ".tsv" in name else ",", na_values=["", *missing], keep_default_na=False,
-            skipinitialspace=True, low_memory=False,
-        )  # fmt: skip
-    if table.empty:
-        raise RecordsError(f"{path}: the table has no rows; nothing can be audited.")
-    return table.drop(columns=[column for column in ignore if column in table.columns])
+    for other, options in given.items():
+        if other == kind or (other == "releases" and kind != "features"):
+            continue
+        for name, value in options.items():
+            if value:
+                what = {"releases": "tables, images and windows", "table": "tables"}.get(other) or KINDS[
+                    other
+                ]
+                said = name if name.startswith("a ") else f"--{name}"
+                raise ValueError(f"{said} is for {what}; here {KINDS[kind]} would be audited. Leave it out.")

@@ -6,6 +6,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from keshi.auditing.array_sets import ArraySet
     from keshi.cli.audit_output import Order
 
@@ -104,8 +106,29 @@ def read_array_set(path: Path, *, label: str | None, extracted: str | None) -> A
             + "".join(f" and {name!r}" for name in (label, extracted) if name is not None)
             + f"; it holds {', '.join(f'{name} {one.shape}' for name, one in arrays.items())}."
         )
+    classes = None if label is None else arrays[label]
+    if classes is not None:
+        check_classes(path, str(label), classes, rows=len(arrays[others[0]]))
     return ArraySet(
         arrays[others[0]],
-        None if label is None else arrays[label],
+        classes,
         None if extracted is None else arrays[extracted],
     )
+
+
+def check_classes(path: Path, name: str, classes: NDArray[Any], *, rows: int) -> None:
+    """One class for each record: whole numbers or texts, neither scores nor one column for each class."""
+    from keshi.errors import RecordsError
+
+    if classes.ndim != 1:
+        raise RecordsError(
+            f"{path}: {name!r} is of shape {classes.shape}; expected one class for each record, such as its argmax."
+        )
+    if len(classes) != rows:
+        raise RecordsError(
+            f"{path}: {rows:,} records, but {len(classes):,} entries of {name!r}; save both together."
+        )
+    if classes.dtype.kind == "f" and not (classes == classes.round()).all():
+        raise RecordsError(
+            f"{path}: {name!r} holds amounts, not classes; give whole numbers or texts, or cut it first."
+        )

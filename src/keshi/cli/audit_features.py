@@ -87,30 +87,30 @@ def check_same_rows(
 
 def read_features(path: Path, named: dict[str, str | None]) -> dict[str, np.ndarray]:
     """Arrays of an npz file: `z`, or the only one that has no other role, and those named here (role -> name)."""
-    import zipfile
-
-    import numpy as np
-
     from keshi.errors import RecordsError
+    from keshi.records.array_files import whole_arrays
 
+    if not path.exists():
+        raise RecordsError(f"{path}: no such file.")
+    if not path.name.lower().endswith(".npz"):
+        raise RecordsError(f"{path}: expected an npz file of named arrays; save them with numpy.savez.")
     roles = {role: name for role, name in named.items() if name is not None}
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            others = [name for name in file.files if name not in roles.values()]
-            features = "z" if "z" in others else others[0] if len(others) == 1 else None
-            absent = [name for name in roles.values() if name not in file.files]
-            if absent or features is None:
-                raise RecordsError(
-                    f"{path}: expected an array z (or a single other one) and {sorted(roles.values())}; it holds "
-                    f"{sorted(file.files)}."
-                )
-            arrays = {role: file[name] for role, name in {"z": features, **roles}.items()}
-    except (ValueError, OSError, zipfile.BadZipFile) as error:
-        if isinstance(error, (RecordsError, FileNotFoundError)):
-            raise
+    found = whole_arrays(path)
+    others = [name for name in found if name not in roles.values()]
+    features = "z" if "z" in others else others[0] if len(others) == 1 else None
+    absent = [name for name in roles.values() if name not in found]
+    if absent or features is None:
         raise RecordsError(
-            f"{path}: expected an npz file of plain arrays, without pickled objects."
-        ) from error
+            f"{path}: expected an array z (or a single other one) and {sorted(roles.values())}; it holds "
+            f"{sorted(found)}, one entry or more for each row."
+        )
+    arrays = {role: found[name] for role, name in {"z": features, **roles}.items()}
+    for role in ("z", "softmax", "raw"):
+        one = arrays.get(role)
+        if one is not None and (one.dtype.kind not in "biuf" or not one.size):
+            raise RecordsError(
+                f"{path}: {role} has to hold numbers, at least one a row; it is of {one.dtype} and shape {one.shape}."
+            )
     wrong = {name: one.shape for name, one in arrays.items() if one.ndim < 1 or len(one) != len(arrays["z"])}
     if wrong or any(arrays[role].ndim != 1 for role in roles if role not in ("softmax", "raw")):
         raise RecordsError(f"{path}: every array needs one entry a row; {wrong or roles} do not.")

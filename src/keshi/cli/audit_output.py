@@ -105,8 +105,8 @@ def side_by_side_lines(found: AuditOfRelease) -> list[str]:
     for name, values in summary:
         lines.append(f"{name:{wide}}" + "".join(f"{shown(value):>21}" for value in values))
     lines += list(found.notes)
-    if found.check is not None and found.check.note is not None:
-        lines.append(found.check.note)
+    if found.release.attacks is not None:  # else the notes have said it
+        lines += found.doubts
     leaks = f": {'; '.join(found.leaks)}" if found.leaks else ""
     return [*lines, f"{found.verdict.upper()}{leaks}." + ("" if leaks else " That is no proof of safety.")]
 

@@ -7,8 +7,7 @@ from typing import Any
 
 from keshi.auditing.controlled_rate import ControlledRate
 from keshi.auditing.gates import GATES, GateResult
-from keshi.auditing.holdout_check import HoldoutCheck
-from keshi.auditing.release_attacks import ReleaseAttacks
+from keshi.auditing.release_attacks import LOWEST_RISK, ReleaseAttacks
 from keshi.auditing.side_by_side import AuditOfRelease
 from keshi.auditing.small_groups import SmallGroups
 from keshi.reports.charts import number
@@ -16,7 +15,7 @@ from keshi.reports.interval_chart import intervals
 from keshi.reports.report import Figure, Section, Table
 
 MOST_SECRETS = 40  # rows of the chart; the table lists every column
-MOST_GROUPS = 60  # rows of a table of groups
+MOST_GROUPS = 20  # rows of a table of groups; the JSON file holds all
 
 
 def privacy_section(audit: AuditOfRelease) -> Section:
@@ -68,7 +67,7 @@ def privacy_section(audit: AuditOfRelease) -> Section:
         _verdict_text(audit, attacks),
         [figure],
         [membership_table(audit)],
-        _privacy_highlights(attacks, audit.check),
+        _privacy_highlights(audit, attacks),
         exact=True,
     )
 
@@ -78,15 +77,15 @@ def verdict_sentence(audit: AuditOfRelease) -> str:
     attacks = audit.release.attacks
     if attacks is None:
         return "Inconclusive: no hold-out was given, so no attack has a control."
-    if attacks.leaks:
-        count = f"{len(attacks.leaks)} attacks succeed" if len(attacks.leaks) > 1 else "one attack succeeds"
-        said = f"LEAK: {count} beyond chance: {'; '.join(attacks.leaks)}."
-    elif attacks.verdict == "inconclusive":
+    if audit.leaks:
+        said = f"LEAK, beyond chance: {'; '.join(audit.leaks)}."
+    elif audit.doubts:
+        said = "Inconclusive: nothing beyond chance was found that counts, and silence says nothing here."
+    elif audit.verdict == "inconclusive":
         said = "Inconclusive: no attack succeeds beyond chance, but some had too few rows."
     else:
         said = "No leak found. That is no proof: a stronger attack may find one."
-    note = None if audit.check is None else audit.check.note
-    return said if note is None else f"{said} {note}"
+    return " ".join([said, *audit.doubts])
 
 
 def _verdict_text(audit: AuditOfRelease, attacks: ReleaseAttacks) -> str:
@@ -96,9 +95,10 @@ def _verdict_text(audit: AuditOfRelease, attacks: ReleaseAttacks) -> str:
     )
 
 
-def _privacy_highlights(attacks: ReleaseAttacks, check: HoldoutCheck | None) -> list[tuple[str, str, str]]:
-    beside = f"{len(attacks.leaks)} attacks beyond chance" if attacks.leaks else "no proof of safety"
-    found: list[tuple[str, str, str]] = [(attacks.verdict, "verdict of all attacks", beside)]
+def _privacy_highlights(audit: AuditOfRelease, attacks: ReleaseAttacks) -> list[tuple[str, str, str]]:
+    beside = f"{len(audit.leaks)} findings beyond chance" if audit.leaks else "no proof of safety"
+    found: list[tuple[str, str, str]] = [(audit.verdict, "verdict of all attacks", beside)]
+    check = audit.check
     if check is not None and check.differs:
         found.append(
             (number(check.auc), "AUC: hold-out against training records", "unlike; a leak may be that")
@@ -116,7 +116,8 @@ def _privacy_highlights(attacks: ReleaseAttacks, check: HoldoutCheck | None) -> 
         if rate.is_conclusive:
             low, high = rate.interval()
             beside = f"95 % interval {low:.3f} to {high:.3f}; {rate.train_n:,} attacked"
-            found.append((number(rate.risk), f"risk of {name}", beside))
+            value = number(rate.risk) if rate.risk > 0 else "about 0"  # below 0 it is chance
+            found.append((value, f"risk of {name}", beside))
     return found
 
 
@@ -162,7 +163,7 @@ def _by_name(attacks: ReleaseAttacks | None) -> dict[str, ControlledRate]:
 
 def _risk(one: ControlledRate | None) -> float | None:
     counts = one is not None and one.is_conclusive and not one.nothing_to_guess
-    return one.risk if counts and one is not None else None
+    return max(one.risk, LOWEST_RISK) if counts and one is not None else None
 
 
 def _figures(one: ControlledRate) -> tuple[Any, ...]:
@@ -183,23 +184,32 @@ def groups_section(groups: SmallGroups) -> Section:
             one.reason or f"{one.ratio_interval[0]:.2f} to {one.ratio_interval[1]:.2f}",
             "erased" if one.is_erased else "",
         )
-        for one in groups.shares[:MOST_GROUPS]
+        for one in groups.shares
     ]  # fmt: skip
     heading = ("group", "real rows", "real share", "synthetic share", "ratio", "95 % interval", "finding")
-    tables = [Table(heading, shares, f"Groups below 5 % of the real rows ({len(groups.shares)} in all)")]
+    tables = [
+        Table(
+            heading, shares, f"Groups below 5 % of the real rows {_of_all(len(groups.shares))}", MOST_GROUPS
+        )
+    ]
     if groups.errors:
         errors = [
             (
                 f"{one.column} = {one.group}", one.rows, one.error, f"{one.interval[0]:.3f} to {one.interval[1]:.3f}",
                 one.real_error, one.excess, one.reason or "",
             )
-            for one in groups.errors[:MOST_GROUPS]
+            for one in groups.errors
         ]  # fmt: skip
         heading = (
             "group", "held-out rows", "errors, trained on synthetic", "95 % interval", "trained on real", "excess", ""
         )  # fmt: skip
         tables.append(
-            Table(heading, errors, "Errors of logistic regression by group, the largest excess first")
+            Table(
+                heading,
+                errors,
+                f"Errors of logistic regression by group, the largest excess first {_of_all(len(groups.errors))}",
+                MOST_GROUPS,
+            )
         )
     value = "inconclusive" if groups.erased_share is None else f"{groups.erased_share:.0%}"
     judged = f"of {groups.conclusive} that have enough rows"
@@ -210,16 +220,23 @@ def groups_section(groups: SmallGroups) -> Section:
     return Section("Small groups", text, (), tables, [(value, "small groups erased", judged)], exact=True)
 
 
+def _of_all(count: int) -> str:
+    return (
+        f"({MOST_GROUPS} of {count}; the JSON file holds all)" if count > MOST_GROUPS else f"({count} in all)"
+    )
+
+
 def side_by_side_section(audit: AuditOfRelease, *, cheapest: str = "independent columns") -> Section:
     """The main figures of the release, of a second one, and of both yardsticks, the `cheapest` one by its name."""
     heading = ("figure", *(one.name for one in audit.tables))
     rows: list[tuple[Any, ...]] = [(name, *values) for name, values in audit.summary()]
     rows.append(("rows", *(one.rows for one in audit.tables)))
-    verdicts = [one.attacks.verdict if one.attacks else "inconclusive" for one in audit.tables]
-    rows.append(("verdict of the attacks", *verdicts))
+    others = [one.attacks.verdict if one.attacks else "inconclusive" for one in audit.tables[1:]]
+    rows.append(("verdict of the attacks", audit.verdict, *others))
     text = (
         f"Real held-out records are the best that is possible, {cheapest} the cheapest. A risk is 0 where "
-        "training records are as safe as strangers. " + " ".join(audit.notes)
+        "training records are as safe as strangers; below 0 it is chance, and -1 stands for -1 or less. "
+        + " ".join(audit.notes)
     )
     return Section(
         "Side by side",
@@ -247,7 +264,10 @@ def gates_section(gates: Sequence[GateResult]) -> Section:
     heading = ("gate", "what it is", "limit", "value", "95 % interval", "verdict", "reason")
     missed = [one.name for one in gates if one.verdict != "passed"]
     value = f"{len(gates) - len(missed)} of {len(gates)}"
-    beside = f"not: {', '.join(missed)}" if missed else ""
+    below = any(one.verdict == "passed" and "a leak was found" in one.reason for one in gates)
+    beside = (
+        f"not: {', '.join(missed)}" if missed else "yet a leak was found, below the limits" if below else ""
+    )
     return Section(
         "Gates",
         "",

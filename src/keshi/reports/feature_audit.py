@@ -129,7 +129,8 @@ def identification_section(audit: FeatureAudit, *, has_trials: bool) -> Section:
     low, high = audit.interval()
     text = (
         f"{found_sentence(audit)} Attackers are trained afresh on the finished features, and judged on recordings that "
-        "they did not learn from. At least so many bits leak as the table says; a better attacker may find more."
+        "they did not learn from; all together raise a false alarm in 1 of 100 audits. At least so many bits leak as "
+        "the table says; a better attacker may find more."
     )
     if audit.beside:
         text += " Beside the features stand the worst attackers on the softmax, raw records or second release given."

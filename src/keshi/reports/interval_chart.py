@@ -44,12 +44,18 @@ def intervals(
                 }
                 axes.plot(other, row, "D", markersize=6.5, **ring)  # type: ignore[arg-type]
             axes.plot(value, row, "o", color=INK["made"], markersize=7)
-            axes.annotate(
-                number(value), (value, row), (0, 5), textcoords="offset points", ha="center", fontsize=8
+            ends = [value, *([] if other is None else [other]), *(pair or ())]
+            axes.annotate(  # to the right of every mark of its row
+                number(value),
+                (max(end for end in ends if math.isfinite(end)), row),
+                (7, 0),
+                textcoords="offset points",
+                va="center",
+                fontsize=8,
             )
         axes.set_yticks(range(len(names)), [shortened(name, 24) for name in names])
         axes.set_ylim(len(names) - 0.4, -0.8)
-        axes.set_xlim(lower - 0.06 * room, upper + 0.06 * room)
+        axes.set_xlim(lower - 0.06 * room, upper + 0.2 * room)  # for the figures
         axes.set_xlabel(axis_label)
         axes.grid(axis="x")
         axes.spines["left"].set_visible(False)

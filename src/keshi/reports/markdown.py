@@ -44,7 +44,7 @@ def _table(table: Table) -> list[str]:
     lines = [f"*{_inline(table.caption)}*", ""] if table.caption else []
     lines.append("| " + " | ".join(_inline(name) for name in table.columns) + " |")
     lines.append("|" + "---|" * len(table.columns))
-    lines += ["| " + " | ".join(_inline(value) for value in row) + " |" for row in table.rows]
+    lines += ["| " + " | ".join(_inline(value) for value in row) + " |" for row in table.shown_rows]
     return [*lines, ""]
 
 

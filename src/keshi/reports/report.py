@@ -26,11 +26,19 @@ LARGEST_HTML = 2_000_000  # bytes; a page must open on a phone and travel by mai
 
 @dataclass(frozen=True)
 class Table:
-    """Rows of text and numbers under column headings; the first cell of a row names it."""
+    """Rows of text and numbers under column headings; the first cell of a row names it.
+
+    `most` rows at most are shown (None: all); the JSON file holds every row.
+    """
 
     columns: Sequence[str]
     rows: Sequence[Sequence[Any]]
     caption: str = ""
+    most: int | None = None
+
+    @property
+    def shown_rows(self) -> Sequence[Sequence[Any]]:
+        return self.rows[: self.most]
 
 
 @dataclass(frozen=True)
@@ -101,6 +109,11 @@ class Report:
                 f"a public report cannot hold exact statistics of the data; these do: {', '.join(exact)}. "
                 'Write them into a report with audience="private", or leave them out.'
             )
+
+    @property
+    def is_alarm(self) -> bool:
+        """Whether what was found is a leak: such a page says so in the colour of a warning."""
+        return self.found.startswith("LEAK")
 
     @property
     def stamp(self) -> str:

@@ -59,7 +59,7 @@ def marginals_section(result: Fidelity) -> Section:
             "mean distance of one column",
             f"{number(result.quantile.mean_one_way)} in quantile bins",
         ),
-        (number(worst.distance), f"largest: {worst.column}", ""),
+        (number(worst.distance), "largest distance of one column", str(worst.column)),
     ]
     text = f"{result.reference_rows:,} real rows against {result.synthetic_rows:,} synthetic ones."
     return Section("Columns one by one", text, [figure], [distances], highlights, exact=True)
