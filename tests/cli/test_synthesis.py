@@ -249,10 +249,15 @@ def test_ctrl_c_leaves_nothing_half_written() -> None:
     training = subprocess.Popen(
         [sys.executable, "-m", "keshi.cli.app", "train", "p.embedding", "--steps", "1000000", "-o", "g"],
         stderr=subprocess.PIPE, text=True, env=ENVIRONMENT,
+        # A shell that runs the tests in the background has them, and their children, ignore Ctrl-C.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )  # fmt: skip
     time.sleep(12)  # seconds: into the training, on a busy machine too
     training.send_signal(signal.SIGINT)
-    _, said = training.communicate(timeout=30)
+    try:
+        _, said = training.communicate(timeout=30)
+    finally:
+        training.kill()
     assert training.returncode not in (0, -signal.SIGINT), said
     assert "Traceback" not in said
     assert files() == before
