@@ -130,7 +130,7 @@ def _check(audit: Gated, name: str, limit: float) -> GateResult:
     if found.verdict == "passed" and audit.doubts:
         return replace(found, verdict="inconclusive", reason=" ".join(audit.doubts))
     if found.verdict == "passed" and said:
-        reason = f"below the limit, yet a leak was found: {said}. The gate leak=0 fails on any"
+        reason = f"below the limit, yet a leak was found: {said}. The gate leak=0 fails on every leak."
         return replace(found, reason=reason)
     return found
 

@@ -96,7 +96,8 @@ def _verdict_text(audit: AuditOfRelease, attacks: ReleaseAttacks) -> str:
 
 
 def _privacy_highlights(audit: AuditOfRelease, attacks: ReleaseAttacks) -> list[tuple[str, str, str]]:
-    beside = f"{len(audit.leaks)} findings beyond chance" if audit.leaks else "no proof of safety"
+    leaks = len(audit.leaks)
+    beside = f"{leaks} finding{'s' * (leaks > 1)} beyond chance" if leaks else "no proof of safety"
     found: list[tuple[str, str, str]] = [(audit.verdict, "verdict of all attacks", beside)]
     check = audit.check
     if check is not None and check.differs:
