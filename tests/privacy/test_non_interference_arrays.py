@@ -21,6 +21,8 @@ DOMAINS = {
 }
 RECORDS = 60
 BOTH = pytest.mark.parametrize("kind", list(DOMAINS))
+PRESETS = {"keshi": (), "paper": ("--steps", "2")}
+EACH_PRESET = pytest.mark.parametrize("preset", list(PRESETS))
 
 
 def records(kind, n=RECORDS):
@@ -48,7 +50,7 @@ def with_extreme(kind, place):
     }
 
 
-def synthesize(folder, table, kind, capsys, *options):
+def synthesize(folder, table, kind, preset, capsys, *options):
     """Run the command in a folder of its own; returns release/ as name -> bytes, and what was printed on stdout."""
     folder.mkdir()
     np.savez(folder / "records.npz", **table)
@@ -66,7 +68,8 @@ def synthesize(folder, table, kind, capsys, *options):
             "--output",
             "run",
         ]
-        app([*arguments, "--run", "one", "--steps", "2", "--threads", "1", *options], standalone_mode=False)
+        arguments += ["--preset", preset, *PRESETS[preset], "--run", "one", "--threads", "1", *options]
+        app(arguments, standalone_mode=False)
     finally:
         os.chdir(start)
     release = folder / "run" / "release"
@@ -87,30 +90,35 @@ def pinned(monkeypatch):
     monkeypatch.setattr(mechanisms, "discrete_gaussian", draw)
 
 
+@EACH_PRESET
 @BOTH
-def test_an_extreme_record_in_place_of_another_changes_no_byte(kind, tmp_path, capsys):
+def test_an_extreme_record_in_place_of_another_changes_no_byte(kind, preset, tmp_path, capsys):
     options = ("--relation", "replace-one", "--no-report")
-    first = synthesize(tmp_path / "a", records(kind), kind, capsys, *options)
-    second = synthesize(tmp_path / "b", with_extreme(kind, 7), kind, capsys, *options)
+    first = synthesize(tmp_path / "a", records(kind), kind, preset, capsys, *options)
+    second = synthesize(tmp_path / "b", with_extreme(kind, 7), kind, preset, capsys, *options)
     assert first == second
 
 
+@EACH_PRESET
 @BOTH
-def test_the_number_of_records_and_the_report_change_no_byte(kind, tmp_path, capsys):
-    whole = synthesize(tmp_path / "a", records(kind), kind, capsys, "--no-report")
-    assert synthesize(tmp_path / "b", records(kind, 1), kind, capsys, "--no-report") == whole
-    assert synthesize(tmp_path / "c", records(kind, 0), kind, capsys, "--no-report") == whole
-    assert synthesize(tmp_path / "d", with_extreme(kind, RECORDS), kind, capsys, "--no-report") == whole
-    files, told = synthesize(tmp_path / "e", records(kind), kind, capsys)
+def test_the_number_of_records_and_the_report_change_no_byte(kind, preset, tmp_path, capsys):
+    whole = synthesize(tmp_path / "a", records(kind), kind, preset, capsys, "--no-report")
+    assert synthesize(tmp_path / "b", records(kind, 1), kind, preset, capsys, "--no-report") == whole
+    assert synthesize(tmp_path / "c", records(kind, 0), kind, preset, capsys, "--no-report") == whole
+    assert (
+        synthesize(tmp_path / "d", with_extreme(kind, RECORDS), kind, preset, capsys, "--no-report") == whole
+    )
+    files, told = synthesize(tmp_path / "e", records(kind), kind, preset, capsys)
     assert (tmp_path / "e" / "run" / "private" / "report.html").exists()
     assert files == whole[0]
-    assert told == synthesize(tmp_path / "f", records(kind, 50), kind, capsys)[1]
+    assert told == synthesize(tmp_path / "f", records(kind, 50), kind, preset, capsys)[1]
 
 
+@EACH_PRESET
 @BOTH
-def test_a_subject_more_changes_no_byte(kind, tmp_path, capsys):
+def test_a_subject_more_changes_no_byte(kind, preset, tmp_path, capsys):
     options = ("--subject", "who", "--no-report")
-    first = synthesize(tmp_path / "a", records(kind), kind, capsys, *options)
-    second = synthesize(tmp_path / "b", with_extreme(kind, RECORDS), kind, capsys, *options)
+    first = synthesize(tmp_path / "a", records(kind), kind, preset, capsys, *options)
+    second = synthesize(tmp_path / "b", with_extreme(kind, RECORDS), kind, preset, capsys, *options)
     assert first == second
     assert b"one subject (column who)" in first[0]["statement.json"]
