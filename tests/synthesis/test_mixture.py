@@ -15,7 +15,14 @@ from keshi.synthesis.mixture import ColumnValues, ProductMixture, drawn_evenly
 from keshi.synthesis.mixture_fit import products
 from keshi.synthesis.mixture_targets import shortest_number
 from keshi.synthesis.partitions import CLASS, Partition
-from keshi.synthesis.presets import PRESETS, KeshiPreset, preset_for, with_generator, with_steps
+from keshi.synthesis.presets import (
+    PRESETS,
+    KeshiPreset,
+    generator_kind,
+    preset_for,
+    with_generator,
+    with_steps,
+)
 from keshi.synthesis.private_embedding import Measurement, Plan
 from keshi.synthesis.synthesizer import PearlSynthesizer, train
 
@@ -172,8 +179,11 @@ def test_a_mixture_whose_classes_are_swapped_is_refused(fitted):
 
 
 def test_the_same_seed_fits_the_same_mixture_and_another_another(fitted):
-    again, other = (train(fitted.embedding_, seed=seed).network.probabilities for seed in (1, 2))
-    assert torch.equal(again, fitted.generator_.network.probabilities)
+    preset = with_steps(fitted.preset, 30)
+    first, again, other = (
+        train(fitted.embedding_, preset=preset, seed=seed).network.probabilities for seed in (1, 1, 2)
+    )
+    assert torch.equal(first, again)
     assert not torch.equal(other, again)
 
 
@@ -202,8 +212,9 @@ def test_a_column_that_is_missing_everywhere_gives_a_release():
     """Noise alone decides whether anything is left for its intervals: seven of ten such releases leave nothing."""
     domain = Domain({"rate": Numerical(0.0, 1.0, missing=True), "y": Categorical(("no", "yes"))}, label="y")
     table = pd.DataFrame({"rate": [np.nan] * 500, "y": ["no", "yes"] * 250})
+    short = with_steps(KeshiPreset(), 20)
     for _ in range(8):
-        synthetic = PearlSynthesizer(domain=domain, epsilon=1.0).fit(table).sample(50)
+        synthetic = PearlSynthesizer(domain=domain, epsilon=1.0, preset=short).fit(table).sample(50)
         assert synthetic["rate"].isna().mean() > 0.5
 
 
@@ -290,6 +301,24 @@ def test_training_goes_on_where_it_stopped_and_not_on_another_embedding(fitted):
     other = PearlSynthesizer(domain=DOMAIN, epsilon=1.0).fit(people(500))
     with pytest.raises(ValueError, match="another embedding"):
         train(other.embedding_, start=short)
+
+
+def test_a_deep_network_goes_on_as_the_network_it_is(fitted, tmp_path):
+    preset = with_steps(with_generator(fitted.preset, "network"), 15)
+    short = train(fitted.embedding_, preset=preset, seed=3)
+    short.save(tmp_path / "generator")
+    kept = Generator.load(tmp_path / "generator")
+    assert generator_kind(kept.network) == "network"
+    longer = train(fitted.embedding_, preset=preset, start=kept, seed=4)
+    assert longer.learning_curve[len(short.learning_curve)].loss < short.learning_curve[0].loss
+    assert longer.learning_curve[-1].loss < short.learning_curve[-1].loss
+    assert longer.learning_curve[-1].step == 30
+    np.testing.assert_array_equal(longer.network.network["latent"], short.network.network["latent"])
+    with pytest.raises(ValueError, match="of kind network and cannot go on as mixture"):
+        train(fitted.embedding_, preset=fitted.preset, start=kept)
+    kept.network.network["4.bias"] = kept.network.network["4.bias"][1:]
+    with pytest.raises(ArtifactError, match="does not fit its embedding"):
+        train(fitted.embedding_, preset=preset, start=kept)
 
 
 def test_popular_codes_of_a_wide_column_come_back_to_the_last_digit():

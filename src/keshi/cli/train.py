@@ -74,9 +74,11 @@ def train_embedding(
 ) -> Generator:
     """Train with a progress bar."""
     from keshi.cli.progress import progress_bar
-    from keshi.synthesis.presets import preset_for, with_generator, with_steps
+    from keshi.synthesis.presets import generator_kind, preset_for, with_generator, with_steps
     from keshi.synthesis.synthesizer import train
 
+    if kind is None and start is not None:
+        kind = generator_kind(start.network)
     preset = with_generator(preset_for(embedding.domain, embedding.preset), kind)
     preset = with_steps(preset, steps)
     with progress_bar("training") as advance:

@@ -10,7 +10,7 @@ measured. PEARL's generator step (Liew et al., ICLR 2022, section 4), exact.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,6 +21,8 @@ from torch import Tensor
 
 from keshi.records.domain import Domain
 from keshi.synthesis.partitions import CLASS, GRID, Partition
+
+NETWORK = "network."  # before the names of its tensors
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,12 +71,20 @@ class ProductMixture:
         columns: The columns, the label first where there is one.
         probabilities: (groups, components, cells of all columns together).
         group_weights: (groups,) how many units are in each, as weights.
+        network: Weights of the deep network behind the probabilities, to train it on; empty where they are free.
     """
 
-    def __init__(self, columns: Sequence[ColumnValues], probabilities: Tensor, group_weights: Tensor) -> None:
+    def __init__(
+        self,
+        columns: Sequence[ColumnValues],
+        probabilities: Tensor,
+        group_weights: Tensor,
+        network: Mapping[str, NDArray[Any]] | None = None,
+    ) -> None:
         self.columns = tuple(columns)
         self.probabilities = probabilities
         self.group_weights = group_weights
+        self.network = dict(network or {})
 
     def settings(self) -> dict[str, Any]:
         """What beside the tensors makes the mixture again, as JSON."""
@@ -92,7 +102,7 @@ class ProductMixture:
         for index, column in enumerate(self.columns):
             found[f"column.{index}.probability"] = column.probability
             found[f"column.{index}.single"] = column.single
-        return found
+        return found | {NETWORK + name: tensor for name, tensor in self.network.items()}
 
     @classmethod
     def restored(cls, settings: dict[str, Any], tensors: dict[str, NDArray[Any]]) -> ProductMixture:
@@ -122,9 +132,12 @@ class ProductMixture:
         totals = np.add.reduceat(probabilities.astype(np.float64), starts, axis=2)
         if not (probabilities.size and (probabilities >= 0).all() and np.allclose(totals, 1.0, atol=1e-3)):
             raise ValueError("the components have probabilities that are none")
-        if len(tensors) != 2 + 2 * len(columns):
+        network = {n.removeprefix(NETWORK): t for n, t in tensors.items() if n.startswith(NETWORK)}
+        if not all(np.isfinite(tensor).all() for tensor in network.values()):
+            raise ValueError("the network has weights that are none")
+        if len(tensors) != 2 + 2 * len(columns) + len(network):
             raise ValueError("there are tensors of no column")
-        return cls(columns, torch.from_numpy(probabilities), torch.from_numpy(weights))
+        return cls(columns, torch.from_numpy(probabilities), torch.from_numpy(weights), network)
 
     def check_layout(self, domain: Domain) -> None:
         """Raise where the mixture's columns are not those of the domain."""

@@ -9,20 +9,19 @@ the noise, so there it stops.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from keshi._validate import positive, positive_integer
 from keshi.errors import ArtifactError
+from keshi.synthesis.components import free_components, known_components, network_components
 from keshi.synthesis.mixture import ProductMixture
 from keshi.synthesis.mixture_targets import MarginalLayout, Targets
 from keshi.synthesis.private_embedding import PrivateEmbedding
 from keshi.synthesis.reconstruction import LearningPoint, Progress
 
-LATENT, HIDDEN = 32, 256  # of the network of components
 LARGEST_STEP = 4e9  # components x cells^2: a step of more would take seconds; then there are fewer components
 
 
@@ -71,7 +70,7 @@ def fit_mixture(
     Args:
         embedding: Its marginals, of both measurements, are all that is looked at.
         schedule: How long and how fast.
-        start: A mixture of the same embedding to go on with; None begins at independent columns.
+        start: A mixture of the same embedding and kind to go on with; None begins at independent columns.
         seed: Repeats the fit.
         threads: Threads of torch; None leaves its setting.
         progress: Called every `report_every` steps.
@@ -81,7 +80,7 @@ def fit_mixture(
         `noise_floor` where it stops, `effective_size` the number of measured cells.
 
     Raises:
-        ArtifactError: if the embedding's marginals are not those of preset keshi.
+        ArtifactError: if the embedding's marginals are not those of preset keshi, or those of `start`.
     """
     if threads is not None:
         torch.set_num_threads(threads)
@@ -100,20 +99,22 @@ def fit_mixture(
     group_counts = torch.tensor(layout.group_counts, dtype=torch.float32)
     affordable = int(LARGEST_STEP / cells**2)
     components = max(1, min(schedule.components, max(16, affordable)) // len(group_counts))
-    if start is None:
-        make = network_components if schedule.network else free_components
-        logits, parameters = make(independent, components, spread=schedule.spread, seed=seed)
-    else:
+    if start is not None:
         components = start.probabilities.shape[1]
-        known = start.probabilities.clamp_min(1e-12).log().requires_grad_()
-        logits, parameters = lambda: known, [known]
+    if schedule.network:
+        state = start.network if start else None
+        made = network_components(independent, components, seed=seed, state=state)
+    elif start is not None:
+        made = known_components(start.probabilities)
+    else:
+        made = free_components(independent, components, spread=schedule.spread, seed=seed)
     rate = schedule.network_learning_rate if schedule.network else schedule.learning_rate
-    optimizer = torch.optim.Adam(parameters, lr=rate)
+    optimizer = torch.optim.Adam(made.parameters, lr=rate)
     cosine = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, schedule.steps)
     measured = max(1, targets.measured)
     curve: list[LearningPoint] = []
     for step in range(1, schedule.steps + 1):
-        probabilities = products(logits(), membership)
+        probabilities = products(made.logits(), membership)
         residual = squared_residual(probabilities, group_counts / components, targets) / measured
         loss = float(residual.detach())
         done = loss < schedule.stop_at or step == schedule.steps
@@ -127,44 +128,9 @@ def fit_mixture(
         residual.backward()
         optimizer.step()
         cosine.step()
-    probabilities = products(logits().detach(), membership)
-    return ProductMixture(values, probabilities, group_counts), tuple(curve)
-
-
-Components = tuple[Callable[[], Tensor], list[Tensor]]
-"""What makes the logits (groups, components, cells) of all components, and the parameters that are trained."""
-
-
-def free_components(start: Tensor, components: int, *, spread: float, seed: int) -> Components:
-    """Every component by itself: its logits are the parameters.
-
-    Args:
-        start: (groups, cells) logits of independent columns.
-        components: In each group.
-        spread: Standard deviation around them.
-        seed: Of the start.
-    """
-    shape = (len(start), components, start.shape[1])
-    noise = torch.randn(shape, generator=torch.Generator().manual_seed(seed))
-    logits = (start[:, None] + spread * noise).requires_grad_()
-    return lambda: logits, [logits]
-
-
-def network_components(start: Tensor, components: int, *, spread: float, seed: int) -> Components:
-    """A deep network: z ++ onehot(group) -> 2 hidden layers -> logits of a product; one latent z for each component.
-
-    The same exact characteristic function, with the paper's kind of generator behind it. Arguments as above.
-    """
-    groups, cells = start.shape
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        latent = torch.randn(groups, components, LATENT)
-        last = nn.Linear(HIDDEN, cells)
-        inner = (nn.Linear(LATENT + groups, HIDDEN), nn.ReLU(), nn.Linear(HIDDEN, HIDDEN), nn.ReLU())
-        body = nn.Sequential(*inner, last)
-    own = torch.eye(groups)[:, None].expand(groups, components, groups)
-    inputs = torch.cat([latent, own], dim=2)
-    return lambda: start[:, None] + body(inputs), list(body.parameters())
+    probabilities = products(made.logits().detach(), membership)
+    network = {name: tensor.numpy() for name, tensor in made.state.items()}
+    return ProductMixture(values, probabilities, group_counts, network), tuple(curve)
 
 
 def products(logits: Tensor, membership: Tensor) -> Tensor:

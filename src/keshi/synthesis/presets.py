@@ -173,11 +173,23 @@ class KeshiPreset:
         progress: Progress | None,
     ) -> tuple[ProductMixture, tuple[LearningPoint, ...]]:
         """A product mixture, and its learning curve."""
-        if start is not None and (self.schedule.network or not isinstance(start, ProductMixture)):
-            raise ValueError("only a product mixture of free components can go on; begin anew.")
+        if start is not None and not isinstance(start, ProductMixture):
+            raise ValueError("only a product mixture can go on with preset keshi; begin anew.")
+        if start is not None and generator_kind(start) != self.kind:
+            raise ValueError(
+                f"the generator to go on with is of kind {generator_kind(start)} and cannot go on as {self.kind}: ask "
+                "for its own kind (keshi train --resume without --generator does), or begin anew."
+            )
         return fit_mixture(
             embedding, self.schedule, start=start, seed=seed, threads=threads, progress=progress
         )
+
+    @property
+    def kind(self) -> str:
+        """Kind of generator: a key of GENERATORS."""
+        if self.schedule.network:
+            return "network"
+        return "classwise" if self.schedule.components == 1 else "mixture"
 
     def with_steps(self, steps: int) -> KeshiPreset:
         """The preset with another number of steps at most."""
@@ -257,6 +269,15 @@ GENERATORS: dict[str, dict[str, Any]] = {
     "network": {"network": True, "steps": 600, "spread": 1.0},
     "classwise": {"components": 1},
 }
+
+
+def generator_kind(generator: RecordGenerator | ProductMixture | ArrayMixture) -> str | None:
+    """The kind that `with_generator` takes to train more of it; None where its preset has but one."""
+    if not isinstance(generator, ProductMixture):
+        return None
+    if generator.network:
+        return "network"
+    return "classwise" if generator.probabilities.shape[1] == 1 else "mixture"
 
 
 def with_generator(preset: Preset, kind: str | None) -> Preset:
