@@ -3,6 +3,7 @@
 from itertools import pairwise
 
 import numpy as np
+import pytest
 
 from keshi.synthesis.column_counts import (
     fine_to_coarse,
@@ -14,7 +15,7 @@ from keshi.synthesis.column_counts import (
 
 
 def noisy_tree(truth, noise, seed):
-    levels = tree_levels(len(truth))
+    levels = tree_levels(np.zeros(len(truth), dtype=bool))
     random = np.random.default_rng(seed)
     noisy = [
         np.bincount(level, weights=truth) + noise * random.normal(size=level[-1] + 1) for level in levels
@@ -23,10 +24,38 @@ def noisy_tree(truth, noise, seed):
 
 
 def test_levels_branch_into_at_most_sixteen():
-    levels = tree_levels(4_000)
+    levels = tree_levels(np.zeros(4_000, dtype=bool))
     assert [level[-1] + 1 for level in levels] == [16, 250, 4_000]
     for coarse, fine in pairwise(levels):
         assert np.bincount(fine_to_coarse(fine, coarse)).max() <= 16
+
+
+def test_a_likely_value_is_a_cell_by_itself_at_every_level():
+    alone = np.zeros(4_003, dtype=bool)
+    alone[[0, 2_000, 4_002]] = True
+    levels = tree_levels(alone)
+    assert len(levels) == 3
+    for level in levels:
+        assert (np.bincount(level)[level[alone]] == 1).all()
+        assert np.isin(np.diff(level), [0, 1]).all()
+    assert levels[0][-1] + 1 == 16 + 3 + 1  # the one in the middle cuts a cell in two
+
+
+def test_cells_far_from_any_that_stands_out_are_empty():
+    levels = [np.repeat(np.arange(10), 2), np.arange(20)]
+    noisy = np.array([500.0, 300, 30, 30, 0, 10, 20, 0, 0, 25])
+    counts = leaf_counts(levels, [noisy, np.zeros(20)], [20.0, 1e9], 830.0)
+    assert (counts[::2] > 0).tolist() == [True, True, True] + 7 * [False]
+    together = leaf_counts(levels, [noisy + 30, np.zeros(20)], [20.0, 1e9], 1_100.0)
+    assert (together[::2] > 0)[3:].sum() > 2  # none of the last seven stands out, and all of them do
+    assert leaf_counts(levels, [noisy / 100, np.zeros(20)], [20.0, 1e9], 5.0).sum() == pytest.approx(5.0)
+
+
+def test_what_is_not_divided_is_spread_by_width():
+    levels = tree_levels(np.zeros(20, dtype=bool))
+    widths = np.array([1.0] + 15 * [3.0] + 4 * [5.0])
+    counts = leaf_counts(levels, [np.array([46.0, 20]), np.zeros(20)], [30.0, 1e6], 66.0, widths=widths)
+    assert counts == pytest.approx(widths, rel=1e-3)
 
 
 def test_without_noise_the_counts_are_the_truth():

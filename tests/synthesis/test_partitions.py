@@ -19,6 +19,7 @@ from keshi.synthesis.partitions import (
     cuts_before,
     declared_cuts,
     equal_width_edges,
+    likely_values,
     whole_between,
 )
 
@@ -79,6 +80,29 @@ def test_whole_numbers_are_never_cut_through_and_found_again(values, most, data)
     (cut,) = cuts_before(np.array([first]), column)
     encoded = np.rint((np.array([first - 1, first]) / (values - 1) * 2 - 1) * GRID)
     assert encoded[0] < cut <= encoded[1]
+
+
+@pytest.mark.parametrize(
+    ("column", "numbers"),
+    [
+        (Numerical(0.0, 50_000.0), [0.0, 50_000.0]),
+        (Numerical(-5_000.0, 5_000.0, missing=True), [-5_000.0, 0.0, 5_000.0]),
+        (Numerical(0, 10_000_000, integer=True), [0.0, 10_000_000.0]),
+        (Numerical(-7, 10**15, integer=True), [-7.0, 0.0, 1e15]),
+        (Numerical(10, 99_999, integer=True, scale="linear"), [10.0, 99_999.0]),
+        (Numerical(0.5, 9_999.5, integer=True), []),
+        (Numerical(0, 20, integer=True), []),  # each value has an interval anyway
+    ],
+)
+def test_zero_and_the_bounds_have_intervals_of_their_own(column, numbers):
+    likely = likely_values(column, 4_096)
+    partition = column_partitions(Domain({"x": column, "y": Numerical(0, 1)}), most_cells=4_096)["x"]
+    assert set(likely) <= set(pairwise(partition.edges))
+    table = pd.DataFrame({"x": numbers, "y": 0.5})
+    batch = TableEncoder(Domain({"x": column, "y": Numerical(0, 1)})).encode(table)
+    cells = partition.fine(batch)
+    assert [partition.edges[cell : cell + 2] for cell in cells] == list(likely)
+    assert np.allclose(batch.vectors[:, 0], list(likely.values()), atol=1 / GRID)
 
 
 def test_declared_bins_are_cuts():

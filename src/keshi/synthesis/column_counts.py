@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +20,7 @@ from keshi.synthesis.private_embedding import Measurement, project_to_simplex
 
 BRANCHES = 16  # parts of an interval at the next finer level
 SIGNIFICANT = 3.0  # noise standard deviations: what holds less is not divided further
+SEEN = 2.5  # noise standard deviations: what holds less may be noise alone
 OVERFULL = 1.25  # a group ends before it would hold so many times its target
 
 
@@ -48,11 +50,19 @@ class ColumnCounts:
         return self.counts[self.partition.intervals :]
 
 
-def tree_levels(leaves: int) -> list[NDArray[np.int64]]:
-    """The cell of every leaf at each level, from coarse to fine; the last level is the leaves themselves."""
-    levels = [np.arange(leaves)]
-    while levels[0][-1] >= BRANCHES:
-        levels.insert(0, levels[0] // BRANCHES)
+def tree_levels(alone: NDArray[np.bool_]) -> list[NDArray[np.int64]]:
+    """The cell of every leaf at each level, from coarse to fine; the last level is the leaves themselves.
+
+    Args:
+        alone: (leaves,) whether a leaf is a cell by itself at every level: a likely value, worth seeing at once.
+    """
+    rank = np.cumsum(~alone) - 1  # among the others
+    levels = [np.arange(len(alone))]
+    size = BRANCHES
+    while rank[-1] >= size:
+        begins = alone[1:] | alone[:-1] | (np.diff(rank // size) > 0)
+        levels.insert(0, np.concatenate([[0], np.cumsum(begins)]))
+        size *= BRANCHES
     return levels
 
 
@@ -80,7 +90,9 @@ def column_counts(measured: Measurement, total: float) -> list[ColumnCounts]:
             if finest.missing:
                 missing = float(np.clip(np.mean([table[-1] for table in noisy]), 0.0, total))
                 noisy = [table[:-1] for table in noisy]
-            counts = leaf_counts(tree_levels(finest.intervals), noisy, noise_std, total - missing)
+            joined = [np.array(block.partitions[block.marginals[level][0]].joined) for level in levels]
+            tree = [cells[: finest.intervals] for cells in joined]
+            counts = leaf_counts(tree, noisy, noise_std, total - missing, widths=np.diff(finest.edges))
             counts = np.append(counts, missing) if finest.missing else counts
         found.append(ColumnCounts(finest, counts, noise_std[-1]))
     return found
@@ -91,11 +103,21 @@ def leaf_counts(
     noisy: Sequence[NDArray[np.float64]],
     noise_std: Sequence[float],
     total: float,
+    *,
+    widths: NDArray[Any] | None = None,
 ) -> NDArray[np.float64]:
     """(leaves,) counts that are nowhere negative and sum to `total`, from the noisy counts of all levels.
 
     Upwards by least squares (Hay et al., VLDB 2010, here for unequal noise), then from the root down: the children of
-    a cell that stands out share its count as measured, projected onto the simplex; those of any other share it evenly.
+    a cell that stands out share its count as measured, projected onto the simplex; those of any other share it by
+    width. Cells of the root far from any that stands out are empty, where those hold about all: noise alone may have
+    filled them, and half a percent of the records in the highest cell of an income is more than all that people earn.
+
+    Args:
+        levels: (leaves,) cell of every leaf, from coarse to fine.
+        noisy, noise_std: (cells,) noisy counts of each level, and their noise.
+        total: Of all leaves.
+        widths: (leaves,) of the leaves; None where all are of one width.
     """
     parents = [fine_to_coarse(fine, coarse) for coarse, fine in pairwise(levels)]
     best = [np.asarray(noisy[-1], dtype=np.float64)]
@@ -107,10 +129,19 @@ def leaf_counts(
         own_share = below_variance / (below_variance + noise_std[level] ** 2)
         best.insert(0, own_share * noisy[level] + (1 - own_share) * below)
         variance.insert(0, own_share * noise_std[level] ** 2)
-    counts = project_to_simplex(best[0], total)
-    widths = [np.bincount(level).astype(np.float64) for level in levels]  # leaves in each cell
+    seen = best[0] >= SEEN * np.sqrt(variance[0])
+    near, wide = (
+        seen.copy(),
+        seen & (np.bincount(levels[0]) > 1),
+    )  # a likely value says nothing of what is beside it
+    near[1:] |= wide[:-1]
+    near[:-1] |= wide[1:]
+    left = total - best[0][near].sum()  # seen together, if not one by one?
+    empty = ~near & near.any() & (left < SEEN * np.sqrt(variance[0][~near].sum()))
+    counts = project_to_simplex(np.where(empty, -total, best[0]), total)
+    width = [np.bincount(level, weights=widths).astype(np.float64) for level in levels]
     for level, parent in enumerate(parents):
-        children = counts[parent] * widths[level + 1] / widths[level][parent]
+        children = counts[parent] * width[level + 1] / width[level][parent]
         bounds = np.searchsorted(parent, np.arange(len(counts) + 1))
         for cell in np.flatnonzero(counts > SIGNIFICANT * np.sqrt(variance[level])):
             own = slice(bounds[cell], bounds[cell + 1])

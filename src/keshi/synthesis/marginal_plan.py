@@ -7,8 +7,9 @@ divided by what stands out from the noise, and cells too rare to be seen in a pa
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from itertools import combinations
+from itertools import combinations, pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +17,7 @@ from numpy.typing import NDArray
 from keshi.records.column_kinds import Column, Numerical
 from keshi.records.domain import Domain
 from keshi.synthesis.column_counts import (
+    SEEN,
     ColumnCounts,
     column_counts,
     joined_neighbours,
@@ -31,6 +33,7 @@ from keshi.synthesis.partitions import (
     column_partitions,
     cuts_before,
     declared_cuts,
+    likely_values,
     whole_between,
     whole_values,
 )
@@ -84,8 +87,11 @@ def first_look(domain: Domain, resolution: Resolution) -> MarginalFeatures:
     affordable = MOST_COORDINATES * 7 // 8 // max(1, numbers)  # the coarser levels take a fifteenth more
     leaves = min(resolution.leaves, max(FEWEST_LEAVES, affordable))
     partitions: list[Partition] = []
-    for partition in column_partitions(domain, most_cells=leaves).values():
-        levels = [partition.joined] if partition.categories else tree_levels(partition.intervals)
+    for name, partition in column_partitions(domain, most_cells=leaves).items():
+        levels: Sequence[Sequence[int] | NDArray[np.int64]] = [partition.joined]
+        if not partition.categories:
+            likely = likely_values(domain.columns[name], leaves)
+            levels = tree_levels(np.array([interval in likely for interval in pairwise(partition.edges)]))
         partitions += [partition.joining(level) for level in levels]
     marginals = tuple((index,) for index in range(len(partitions)))
     return MarginalFeatures(tuple(partitions), marginals, (AMPLITUDE,) * len(marginals), domain.n_classes)
@@ -215,6 +221,10 @@ def _fine_partition(counts: ColumnCounts, column: Column, target: float, resolut
     for leaf in np.flatnonzero((held >= 2 * target) | (stands_out(held) & (held >= enough))):
         low, high = known.edges[leaf], known.edges[leaf + 1]
         cuts |= {low, high, *_zoomed(low, high, column, resolution.zoom)}
+    likely = likely_values(column, known.intervals)
+    for interval, count in zip(pairwise(known.edges), held, strict=True):
+        if interval in likely and count >= SEEN * counts.noise_std:
+            cuts.update(interval)
     inner = sorted(cuts - {known.edges[0], known.edges[-1]})
     fine = len(inner) + 1 + known.missing
     return Partition(

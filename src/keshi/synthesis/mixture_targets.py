@@ -6,6 +6,7 @@ From noisy values only. The layout puts the cells of all columns side by side, t
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 import torch
@@ -18,7 +19,7 @@ from keshi.synthesis.column_counts import ColumnCounts, column_counts
 from keshi.synthesis.features import ClassCounts
 from keshi.synthesis.marginals import MarginalFeatures
 from keshi.synthesis.mixture import ColumnValues
-from keshi.synthesis.partitions import CLASS, GRID, Partition
+from keshi.synthesis.partitions import CLASS, GRID, Partition, likely_values
 from keshi.synthesis.private_embedding import PrivateEmbedding, project_to_simplex
 
 MOST_NODES = 4.0  # of the first look's tree that make up an interval of many leaves, about
@@ -218,6 +219,7 @@ def popular_values(
 ) -> NDArray[np.float64]:
     """(fine cells,) the encoded number that stands for each interval in which nearly all values are one; else NaN.
 
+    0 and the bounds have intervals of their own.
     A part of a leaf that holds most of it is some 2^-18 of the range wide: what lies there is a popular value (0, a
     rate of 0.05), and the shortest number in the interval is the one that people write.
     """
@@ -235,6 +237,10 @@ def popular_values(
             last = edges[cell + 1] == GRID  # else the upper edge belongs to the next interval
             low, high = np.ceil(low), np.floor(high) if last else np.ceil(high) - 1
         single[cell] = shares(column, np.array(shortest_number(low, high))) * 2 - 1
+    likely = likely_values(column, 0)
+    for place, interval in enumerate(pairwise(fine.edges)):
+        if interval in likely:
+            single[place] = likely[interval]
     return np.clip(single, -1.0, 1.0)
 
 

@@ -117,7 +117,7 @@ def column_partitions(domain: Domain, *, most_cells: int) -> dict[str, Partition
     """The finest public partition of every column but the label.
 
     Numbers are divided into at most `most_cells` intervals of equal width (whole numbers: of equally many values, cut
-    half-way between them), and also where the domain declares bins.
+    half-way between them), and also where the domain declares bins, and round 0 and the bounds.
     """
     partitions = {}
     for slot in domain.slots:
@@ -126,14 +126,16 @@ def column_partitions(domain: Domain, *, most_cells: int) -> dict[str, Partition
             size = slot.stop - slot.start
             partitions[slot.column] = Partition(slot.start, size, (), False, tuple(range(size)))
         elif slot.kind == "numerical" and isinstance(column, Numerical | Timestamp):
-            edges = tuple(sorted({*equal_width_edges(column, most_cells), *declared_cuts(column)}))
+            own = [edge for interval in likely_values(column, most_cells) for edge in interval]
+            cuts = {*equal_width_edges(column, most_cells), *declared_cuts(column), *own}
+            edges = tuple(sorted(cuts))
             fine = len(edges) - 1 + column.missing
             partitions[slot.column] = Partition(slot.start, 0, edges, column.missing, tuple(range(fine)))
     return partitions
 
 
 def equal_width_edges(column: Column, most_cells: int) -> tuple[int, ...]:
-    """Edges in grid steps of at most `most_cells` intervals of equal width."""
+    """Edges in grid steps of at most `most_cells` intervals of equal width, on the column's scale."""
     values = whole_values(column)
     if values is None:
         return tuple(np.rint(np.linspace(-GRID, GRID, most_cells + 1)).astype(np.int64).tolist())
@@ -143,6 +145,31 @@ def equal_width_edges(column: Column, most_cells: int) -> tuple[int, ...]:
         return (-GRID, *cuts_before(cuts[cuts > values[0]], column), GRID)
     each = -(-len(values) // most_cells)  # values in an interval, rounded up
     return (-GRID, *cuts_before(values[each::each], column), GRID)
+
+
+def likely_values(column: Column, most_cells: int) -> dict[tuple[int, int], float]:
+    """0 and the bounds of a number, where an interval of their own finds them: zero-inflated and capped columns.
+
+    Public: said by the domain alone. None where every value has an interval of its own anyway.
+
+    Returns:
+        The encoded number that stands in each of the intervals, which are in grid steps.
+    """
+    values = whole_values(column)
+    if not isinstance(column, Numerical) or (values is not None and values.stop - values.start <= most_cells):
+        return {}
+    lower, upper = float(column.lower), float(column.upper)
+    found: dict[tuple[int, int], float] = {}
+    for number in sorted({lower, upper} | ({0.0} if lower < 0.0 < upper else set())):
+        if values is not None and not number.is_integer():
+            continue  # a bound of 0.5
+        around = number + (np.zeros(2) if values is None else np.array([-0.5, 0.5]))
+        low, high = (
+            np.clip(np.rint((shares(column, around) * 2 - 1) * GRID), -GRID, GRID).astype(int).tolist()
+        )
+        low = min(low, GRID - 1)
+        found[low, max(high, low + 1)] = float(shares(column, np.array(number))) * 2 - 1
+    return found
 
 
 def cuts_before(first: Sequence[int] | NDArray[Any], column: Numerical) -> tuple[int, ...]:
