@@ -135,7 +135,7 @@ class KeshiPreset:
     schedule: MixtureSchedule = field(default_factory=MixtureSchedule)
     counts_share: float = 0.03
     name: str = "keshi"
-    shares: tuple[float, ...] = (0.2, 0.8)
+    shares: tuple[float, ...] = (0.25, 0.75)
 
     def plan(self, domain: Domain, earlier: Sequence[Measurement], *, seed: int) -> Plan:
         """Columns by themselves first; then pairs of columns."""
