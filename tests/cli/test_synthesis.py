@@ -133,7 +133,7 @@ def test_the_whole_chain_from_a_table_to_synthetic_records() -> None:
     for line in (
         "differential privacy",
         "- preset: ",
-        "- training steps: 20",
+        "- training steps: ",
         "- epsilon: 1",
         "## Assumed public",
     ):

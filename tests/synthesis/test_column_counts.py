@@ -90,3 +90,10 @@ def test_a_popular_value_stays_alone_and_neighbours_are_joined_to_the_target():
 def test_rare_categories_share_the_last_group():
     assert joined_rare(np.array([50.0, 2, 60, 1, 0]), 3.0).tolist() == [0, 2, 1, 2, 2]
     assert joined_rare(np.array([50.0, 2, 60]), 3.0).tolist() == [0, 1, 2]
+
+
+def test_of_too_many_categories_the_least_frequent_are_rare_too():
+    counts = np.array([50.0, 7, 90, 60, 8, 70])
+    assert joined_rare(counts, 10.0).tolist() == [0, 4, 1, 2, 4, 3]
+    assert joined_rare(counts, 10.0, most=3).tolist() == [2, 2, 0, 2, 2, 1]
+    assert joined_rare(counts, 0.0, most=6).tolist() == [0, 1, 2, 3, 4, 5]

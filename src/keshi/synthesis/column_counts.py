@@ -188,9 +188,19 @@ def joined_neighbours(
     return np.unique(groups, return_inverse=True)[1]
 
 
-def joined_rare(counts: NDArray[np.float64], threshold: float) -> NDArray[np.int64]:
-    """(cells,) number of the group of every category: those below the threshold share the last one."""
+def joined_rare(
+    counts: NDArray[np.float64], threshold: float, *, most: int | None = None
+) -> NDArray[np.int64]:
+    """(cells,) number of the group of every category: those below the threshold share the last one.
+
+    Args:
+        counts: (cells,) of the categories.
+        threshold: What holds less is rare.
+        most: So many groups at most; the least frequent categories are rare, too. None sets no limit.
+    """
     rare = counts < threshold
+    if most is not None and len(counts) - rare.sum() >= most:
+        rare[np.argsort(-counts, kind="stable")[most - 1 :]] = True
     if rare.sum() < 2:
         return np.arange(len(counts))
     groups = np.full(len(counts), (~rare).sum())

@@ -59,6 +59,7 @@ class Resolution:
         fine_noise: ... and what each must hold at least, in noise standard deviations of the first look.
         pair_bins: Intervals of a number in a pair, as a multiple of sqrt(records / noise of a count of a pair) ...
         least_pair_bins, most_pair_bins: ... and their limits.
+        least_categories: Of a column that stay apart in a pair, if they are not rare.
         rare: A category is joined with other rare ones below so many noise standard deviations of the first look.
         rare_class: A class gets pairs of its own if it holds so many noise standard deviations of a count of a pair.
         label_weight: Weight of a pair with the label against another pair of as many cells.
@@ -74,6 +75,7 @@ class Resolution:
     pair_bins: float = 0.57
     least_pair_bins: int = 4
     most_pair_bins: int = 32
+    least_categories: int = 64
     rare: float = 3.0
     rare_class: float = 5.0
     label_weight: float = 4.0
@@ -98,9 +100,10 @@ def first_look(domain: Domain, resolution: Resolution) -> MarginalFeatures:
 
 
 def fewest_cells(domain: Domain, resolution: Resolution) -> int:
-    """Cells of all columns together in the second look, where every number has as few as it can and nothing is rare."""
+    """Cells of all columns together in the second look, where every column has as few as it can."""
     numbers = sum(slot.kind == "numerical" for slot in domain.slots)
-    categories = sum(slot.stop - slot.start for slot in domain.slots if slot.kind == "categorical")
+    sizes = (slot.stop - slot.start for slot in domain.slots if slot.kind == "categorical")
+    categories = sum(min(size, resolution.least_categories) for size in sizes)
     return domain.n_classes + categories + resolution.least_pair_bins * numbers
 
 
@@ -120,7 +123,8 @@ def second_look(domain: Domain, first: Measurement, *, mu: float, resolution: Re
     bins = resolution.pair_bins * math.sqrt(total / pair_noise)
     numbers = sum(slot.kind == "numerical" for slot in domain.slots)
     room = math.isqrt(MOST_PAIRS_OF_CELLS) - fewest_cells(domain, resolution)
-    spare = room / max(1, 2 * numbers)  # there may be twice as many intervals as aimed at
+    wide = sum(slot.stop - slot.start > resolution.least_categories for slot in domain.slots)
+    spare = room / max(1, 2 * numbers + wide)  # there may be twice as many intervals as aimed at
     affordable = resolution.least_pair_bins + spare
     bins = float(np.clip(bins, resolution.least_pair_bins, min(resolution.most_pair_bins, affordable)))
     names = dict.fromkeys(slot.column for slot in domain.slots)
@@ -129,7 +133,8 @@ def second_look(domain: Domain, first: Measurement, *, mu: float, resolution: Re
     for name, counts in zip(names, seen, strict=True):
         rare = resolution.rare * counts.noise_std
         if counts.partition.categories:
-            coarse.append(counts.partition.joining(joined_rare(counts.counts, rare)))
+            most = resolution.least_categories + int(spare)
+            coarse.append(counts.partition.joining(joined_rare(counts.counts, rare, most=most)))
             continue
         target = max(total / resolution.fine_bins, resolution.fine_noise * counts.noise_std)
         fine.append(_fine_partition(counts, domain.columns[name], target, resolution))

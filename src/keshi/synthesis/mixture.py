@@ -22,6 +22,7 @@ from torch import Tensor
 from keshi.records.domain import Domain
 from keshi.synthesis.partitions import CLASS, GRID, Partition
 
+KIND = "product mixture"
 NETWORK = "network."  # before the names of its tensors
 
 
@@ -89,7 +90,7 @@ class ProductMixture:
     def settings(self) -> dict[str, Any]:
         """What beside the tensors makes the mixture again, as JSON."""
         return {
-            "kind": "product mixture",
+            "kind": KIND,
             "columns": [column.partition.settings() for column in self.columns],
         }
 

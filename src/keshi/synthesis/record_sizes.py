@@ -14,14 +14,21 @@ ARRAY_WORKSPACE = (
     8  # numbers between the layers of a convolutional generator for each one of the record, or a few more
 )
 MOST_CLASSES = 4_096
+WIDEST_MIXTURE = (
+    65_536  # encoded record of a table: a product mixture joins rare categories, and has no layer so wide
+)
 
 
 def batch_rows(domain: Domain, most: int) -> int:
     return max(1, min(most, BATCH_VALUES // domain.width))
 
 
-def check_width(domain: Domain) -> None:
+def check_width(domain: Domain, *, mixture: bool = False) -> None:
     """Raise where the generator of the domain's records would be too large to train, or has nothing to generate.
+
+    Args:
+        domain: Says how wide an encoded record is.
+        mixture: Whether the generator is a product mixture, as preset keshi has for tables, and not a network.
 
     Raises:
         DomainError: naming the column that takes most.
@@ -31,18 +38,19 @@ def check_width(domain: Domain) -> None:
     if not domain.slots:
         raise DomainError(f"{domain.source}: there is no column beside the label; nothing to synthesize.")
     kind = generator_type(domain)
-    if domain.width <= kind.widest and domain.n_classes <= MOST_CLASSES:
+    widest = WIDEST_MIXTURE if mixture else kind.widest
+    if domain.width <= widest and domain.n_classes <= MOST_CLASSES:
         return
     cells = {name: column.cells for name, column in domain.columns.items() if isinstance(column, Categorical)}
     entries = {name: math.prod(column.shape) for name, column in domain.array_columns.items()}
     told = (
         f"{domain.source}: a record would take {domain.width:,} numbers and {domain.n_classes:,} classes, and at most "
-        f"{kind.widest:,} and {MOST_CLASSES:,} can be trained on; "
+        f"{widest:,} and {MOST_CLASSES:,} can be trained on; "
     )
     if entries and domain.n_classes <= MOST_CLASSES:
         name = max(entries, key=lambda name: entries[name])
         told += f"column {name!r} alone takes {entries[name]:,}. Declare smaller arrays in {table_name(name)}"
-        beside = kind is TableGenerator and entries[name] > kind.widest
+        beside = kind is TableGenerator and entries[name] > widest
         raise DomainError(
             told + (", or put all other columns but the label under ignore." if beside else ".")
         )

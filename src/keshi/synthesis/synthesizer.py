@@ -19,7 +19,7 @@ from keshi.records.tables import TableEncoder
 from keshi.synthesis.embedding import Planner, embed
 from keshi.synthesis.embedding import Progress as EmbedProgress
 from keshi.synthesis.features import WEIGHT
-from keshi.synthesis.presets import Preset, preset_for
+from keshi.synthesis.presets import KeshiPreset, Preset, preset_for
 from keshi.synthesis.private_embedding import PrivateEmbedding
 from keshi.synthesis.record_sizes import batch_rows, check_width
 from keshi.synthesis.sampling import Balance, CountReport
@@ -224,7 +224,7 @@ def embed_table(
 ) -> PrivateEmbedding:
     """Embed a table in memory or in a file. The first pass checks it against the domain before anything is spent."""
     seed_in_range(seed)
-    check_width(domain)
+    check_width(domain, mixture=isinstance(preset, KeshiPreset))
     rows = batch_rows(domain, BATCH_ROWS)
     if isinstance(table, str | Path):
         source, batches = str(table), read_batches(table, domain, rows=rows)

@@ -134,6 +134,7 @@ class Generator:
         Raises:
             ArtifactError: if anything in it is missing, altered, or does not fit together.
         """
+        from keshi.synthesis.mixture import KIND
         from keshi.synthesis.reconstruction import LearningPoint
 
         artifact = store.load(path, kind="generator")
@@ -143,7 +144,8 @@ class Generator:
             tensors = store.tensors_from_bytes(
                 artifact.files["weights.safetensors"], source="weights.safetensors"
             )
-            check_width(domain)  # whatever the file says, before anything of that size is made
+            # Whatever the file says, before anything of that size is made.
+            check_width(domain, mixture=settings["network"]["kind"] == KIND)
             network = _restored(domain, settings["network"], tensors)
             weights = np.array(settings["class_weights"], dtype=np.float64)
             if weights.shape != (domain.n_classes,):
@@ -172,18 +174,19 @@ def _restored(
     """The network of a saved generator."""
     import torch
 
-    from keshi.synthesis.array_mixture import KIND, ArrayMixture
+    from keshi.synthesis import array_mixture, mixture
+    from keshi.synthesis.array_mixture import ArrayMixture
     from keshi.synthesis.generators import generator_for
     from keshi.synthesis.mixture import ProductMixture
 
-    if settings["kind"] == KIND:
+    if settings["kind"] == array_mixture.KIND:
         arrays = ArrayMixture.restored(tensors)
         arrays.check_layout(domain)
         return arrays
-    if settings["kind"] == "product mixture":
-        mixture = ProductMixture.restored(settings, tensors)
-        mixture.check_layout(domain)
-        return mixture
+    if settings["kind"] == mixture.KIND:
+        products = ProductMixture.restored(settings, tensors)
+        products.check_layout(domain)
+        return products
     network = generator_for(domain, latent=settings["latent"])
     if settings["kind"] != "network" or network.n_classes != settings["n_classes"]:
         raise ValueError("the network is not one of records of the domain")
