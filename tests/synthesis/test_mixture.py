@@ -321,6 +321,39 @@ def test_a_deep_network_goes_on_as_the_network_it_is(fitted, tmp_path):
         train(fitted.embedding_, preset=preset, start=kept)
 
 
+def test_a_small_table_keeps_its_zeros_its_caps_and_about_its_mean():
+    """24 such fits: zeros .56 to .61 of .59, caps .12 to .14 of .13, the mean about right in 23 of them.
+
+    Without intervals of their own they were lost in a third of the releases of 1,000 records at epsilon 1, and
+    a few made-up records of ten millions made most means ten times as large.
+    """
+    random, n = np.random.default_rng(0), 1_500
+    table = pd.DataFrame(
+        {
+            "balance": np.where(random.random(n) < 0.6, 0, np.rint(np.exp(random.normal(8, 1.2, n)))).astype(
+                int
+            ),
+            "hours": np.minimum(random.exponential(50, n), 100.0),
+            "y": random.choice(["no", "yes"], n),
+        }
+    )
+    domain = Domain(
+        {
+            "balance": Numerical(0, 10_000_000, integer=True),
+            "hours": Numerical(0.0, 100.0),
+            "y": Categorical(("no", "yes")),
+        },
+        label="y",
+    )
+    means = []
+    for _ in range(3):
+        synthetic = PearlSynthesizer(domain=domain, epsilon=2.0).fit(table).sample(n)
+        assert abs((synthetic["balance"] == 0).mean() - (table["balance"] == 0).mean()) < 0.1
+        assert abs((synthetic["hours"] == 100.0).mean() - (table["hours"] == 100.0).mean()) < 0.08
+        means.append(synthetic["balance"].mean())
+    assert np.median(means) < 4 * table["balance"].mean()
+
+
 def test_popular_codes_of_a_wide_column_come_back_to_the_last_digit():
     draw = np.random.default_rng(0)
     codes = draw.choice([10115, 20095, 50667, 80331, 99999], size=4_000, p=[0.3, 0.2, 0.2, 0.2, 0.1])

@@ -19,8 +19,7 @@ from keshi.synthesis.partitions import Partition
 from keshi.synthesis.private_embedding import Measurement, project_to_simplex
 
 BRANCHES = 16  # parts of an interval at the next finer level
-SIGNIFICANT = 3.0  # noise standard deviations: what holds less is not divided further
-SEEN = 2.5  # noise standard deviations: what holds less may be noise alone
+SIGNIFICANT = 3.0  # noise standard deviations: what holds less may be noise alone, and is not divided further
 OVERFULL = 1.25  # a group ends before it would hold so many times its target
 
 
@@ -129,7 +128,7 @@ def leaf_counts(
         own_share = below_variance / (below_variance + noise_std[level] ** 2)
         best.insert(0, own_share * noisy[level] + (1 - own_share) * below)
         variance.insert(0, own_share * noise_std[level] ** 2)
-    seen = best[0] >= SEEN * np.sqrt(variance[0])
+    seen = best[0] >= SIGNIFICANT * np.sqrt(variance[0])
     near, wide = (
         seen.copy(),
         seen & (np.bincount(levels[0]) > 1),
@@ -137,7 +136,7 @@ def leaf_counts(
     near[1:] |= wide[:-1]
     near[:-1] |= wide[1:]
     left = total - best[0][near].sum()  # seen together, if not one by one?
-    empty = ~near & near.any() & (left < SEEN * np.sqrt(variance[0][~near].sum()))
+    empty = ~near & near.any() & (left < SIGNIFICANT * np.sqrt(variance[0][~near].sum()))
     counts = project_to_simplex(np.where(empty, -total, best[0]), total)
     width = [np.bincount(level, weights=widths).astype(np.float64) for level in levels]
     for level, parent in enumerate(parents):

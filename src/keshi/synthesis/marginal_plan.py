@@ -17,7 +17,6 @@ from numpy.typing import NDArray
 from keshi.records.column_kinds import Column, Numerical
 from keshi.records.domain import Domain
 from keshi.synthesis.column_counts import (
-    SEEN,
     ColumnCounts,
     column_counts,
     joined_neighbours,
@@ -42,6 +41,7 @@ from keshi.synthesis.private_embedding import Measurement, project_to_simplex
 NEIGHBOURS = 4  # leaves to each side that a leaf is compared with, and ...
 WIDEST_SHARE = 1 / 20  # of the range: where an interval of a pair may end though it holds little
 PEAK = 3.0  # ... how many times as much as their median it holds where it may be a single value
+LIKELY = 2.0  # noise standard deviations: 0 or a bound that holds as much is a cell by itself; several levels saw it
 MOST_COORDINATES = 400_000  # of one measurement: their noise takes 8 seconds
 FEWEST_LEAVES = 16
 WHOLE_ZOOM = 8  # times as many parts of a leaf for whole numbers: a popular one is a cell by itself
@@ -72,11 +72,11 @@ class Resolution:
     zoom: int = 64
     fine_bins: float = 64.0
     fine_noise: float = 4.0
-    pair_bins: float = 0.57
+    pair_bins: float = 0.5
     least_pair_bins: int = 4
     most_pair_bins: int = 32
     least_categories: int = 64
-    rare: float = 3.0
+    rare: float = 2.0
     rare_class: float = 5.0
     label_weight: float = 4.0
     fine_weight: float = 2.0
@@ -228,7 +228,7 @@ def _fine_partition(counts: ColumnCounts, column: Column, target: float, resolut
         cuts |= {low, high, *_zoomed(low, high, column, resolution.zoom)}
     likely = likely_values(column, known.intervals)
     for interval, count in zip(pairwise(known.edges), held, strict=True):
-        if interval in likely and count >= SEEN * counts.noise_std:
+        if interval in likely and count >= LIKELY * counts.noise_std:
             cuts.update(interval)
     inner = sorted(cuts - {known.edges[0], known.edges[-1]})
     fine = len(inner) + 1 + known.missing
