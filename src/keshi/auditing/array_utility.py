@@ -73,23 +73,37 @@ def train_and_test(
         raise RecordsError(
             f"expected arrays of one shape to train and test on, got {train.shape} and {test.shape}."
         )
-    names = np.array([str(label) for label in train_labels])
     wanted = np.array([str(label) for label in test_labels])
-    x, x_test = _scaled(train, test)
     found = []
     for name in classifiers:
-        if len(set(names)) < 2:  # nothing to learn; no classifier takes that
-            guess, rows = np.full(len(wanted), names[0]), len(names)
-        elif name == CNN:
-            image = train.ndim == 4 or train.dtype.kind in "iu"
-            guess, rows = _cnn(x, names, x_test, image=image, epochs=epochs, seed=seed), len(names)
-        else:
-            guess, rows = _of_sklearn(
-                name, x.reshape(len(x), -1), names, x_test.reshape(len(x_test), -1), seed=seed
-            )
+        guess, rows = train_and_predict(train, train_labels, test, classifier=name, epochs=epochs, seed=seed)
         f1 = f1_score(wanted, guess, average="macro", labels=np.unique(wanted), zero_division=0.0)
         found.append(ArrayUtility(name, float(accuracy_score(wanted, guess)), float(f1), rows))
     return found
+
+
+def train_and_predict(
+    train: NDArray[np.generic],
+    train_labels: Sequence[object] | NDArray[np.generic],
+    test: NDArray[np.generic],
+    *,
+    classifier: str = CNN,
+    epochs: int = CNN_EPOCHS,
+    seed: int = 0,
+) -> tuple[NDArray[np.str_], int]:
+    """(n,) names of the classes that a classifier which learnt from `train` gives to `test`, and how many it learnt from.
+
+    Arguments are those of `train_and_test`; for several test sets, give them together and part the names.
+    """
+    one_of("classifier", classifier, ARRAY_CLASSIFIERS)
+    names = np.array([str(label) for label in train_labels])
+    if len(set(names)) < 2:  # nothing to learn; no classifier takes that
+        return np.full(len(test), names[0]), len(names)
+    x, x_test = _scaled(train, test)
+    if classifier == CNN:
+        image = train.ndim == 4 or train.dtype.kind in "iu"
+        return _cnn(x, names, x_test, image=image, epochs=epochs, seed=seed), len(names)
+    return _of_sklearn(classifier, x.reshape(len(x), -1), names, x_test.reshape(len(x_test), -1), seed=seed)
 
 
 def _scaled(

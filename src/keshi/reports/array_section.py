@@ -24,25 +24,34 @@ Arrays = Mapping[str, NDArray[np.generic]]
 
 
 def pictures_section(
-    column: str, real: Arrays, made: Arrays, *, bounds: tuple[NDArray[np.float64], NDArray[np.float64]]
+    column: str,
+    real: Arrays,
+    made: Arrays,
+    *,
+    bounds: tuple[NDArray[np.float64], NDArray[np.float64]],
+    name: str = "synthetic",
+    beside: Mapping[str, Arrays] | None = None,
 ) -> Section:
     """Some real and some synthetic images of every class.
 
     Args:
         column: Name of the column.
         real, made: Class -> images of shape (height, width[, channels]).
+        name: What stands above the made ones.
+        beside: Name -> further sets, drawn in the same way.
         bounds: The lowest and the highest value of every entry, black and white in the picture.
     """
-    names = [name for name in real if len(real[name]) or len(made.get(name, ()))][:MOST_CLASSES]
+    names = [one for one in real if len(real[one]) or len(made.get(one, ()))][:MOST_CLASSES]
+    sets = {"real": real, name: made, **(beside or {})}
     panels = [
-        Panel(_mosaic([of[name] for name in names if name in of], bounds, what), what)
-        for what, of in (("real", real), ("synthetic", made))
+        Panel(_mosaic([of[one] for one in names if one in of], bounds, what), what)
+        for what, of in sets.items()
     ]
     figure = Figure(
         panels,
         f"{column[:1].upper()}{column[1:]}: one row for each class ({', '.join(names)}), {EXAMPLES} "
         "pictures each. Those on the real side are records of the data.",
-        "Two grids of pictures, real and synthetic, one row for each class.",
+        f"Grids of pictures, one row for each class: {', '.join(sets)}.",
     )
     text = (
         "Pictures say more than a distance, and prove nothing: look for shapes that are missing or all alike."

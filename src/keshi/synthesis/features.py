@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 import numpy as np
@@ -106,15 +106,25 @@ class SpreadStatistic(Features):
     """[1, x / R, |x|^2 / R^2] with R the largest norm the domain allows: what the length-scale is computed from.
 
     E|x - x'|^2 = 2 (E|x|^2 - |E x|^2). The released code takes this from ten raw records, which is not private.
+
+    Attributes:
+        width: Entries of x.
+        radius: R.
+        measured: Only so many entries of x, the first ones, in an audit's many trials; None for all of them.
     """
 
     width: int
     radius: float
+    measured: int | None = None
     kind: ClassVar[str] = "length-scale"
 
     @property
     def size(self) -> int:
-        return self.width + 2
+        return self._entries + 2
+
+    @property
+    def _entries(self) -> int:
+        return self.width if self.measured is None else self.measured
 
     @property
     def norm(self) -> float:
@@ -124,13 +134,17 @@ class SpreadStatistic(Features):
     def sums(self, batch: EncodedBatch, weights: NDArray[np.float64]) -> NDArray[np.int64]:
         total = np.zeros(self.size, dtype=np.int64)
         total[0] = AMPLITUDE * int(weights.sum())
-        scaled = np.rint(batch.vectors * (AMPLITUDE / self.radius))
+        scaled = np.rint(batch.vectors[:, : self._entries] * (AMPLITUDE / self.radius))
         total[1:-1] = (weights @ scaled).astype(np.int64)
         total[-1] = int(weights @ np.rint(squared_norms(batch.vectors) * (AMPLITUDE / self.radius**2)))
         return total
 
+    def cut(self, most: int) -> SpreadStatistic:
+        return replace(self, measured=min(most, self.width))
+
     def settings(self) -> dict[str, Any]:
-        return {"width": self.width, "radius": self.radius}
+        found = {"width": self.width, "radius": self.radius}
+        return found if self.measured is None else {**found, "measured": self.measured}
 
     def squared_length_scale(self, values: NDArray[np.float64], *, noise_std: float) -> float:
         """E|x - x'|^2 from the noisy values, kept within what the domain allows.

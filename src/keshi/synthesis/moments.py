@@ -220,10 +220,16 @@ class MomentFeatures(Features):
 
     def cut(self, most: int) -> MomentFeatures:
         kept = min(most, self.directions)
-        centres = np.ascontiguousarray(self.centres[:, :kept])
+        cells = np.sort(np.unique(self.cell_classes, return_index=True)[1])  # one of each class
+        fewer = replace(
+            self,
+            centres=np.ascontiguousarray(self.centres[cells, :kept]),
+            radii=self.radii[cells],
+            cell_classes=self.cell_classes[cells],
+        )
         if self.rotation is None:
-            return replace(self, basis=replace(self.basis, size=kept), centres=centres)
-        return replace(self, rotation=np.ascontiguousarray(self.rotation[:kept]), centres=centres)
+            return replace(fewer, basis=replace(self.basis, size=kept))
+        return replace(fewer, rotation=np.ascontiguousarray(self.rotation[:kept]))
 
     def settings(self) -> dict[str, Any]:
         found: dict[str, Any] = {
