@@ -62,6 +62,11 @@ class Images:
         table = pd.concat(list(read_batches(path, DOMAIN)()), ignore_index=True)
         return cls(np.stack(table["image"].tolist()), table["label"].to_numpy().astype(np.int64))
 
+    def first(self, most: int = 8) -> Images:
+        """The first few of each class."""
+        rows = np.concatenate([np.flatnonzero(self.labels == one)[:most] for one in range(CLASSES)])
+        return Images(self.images[rows], self.labels[rows])
+
     def by_class(self, most: int) -> dict[str, NDArray[np.generic]]:
         return {str(one): self.images[np.flatnonzero(self.labels == one)[:most]] for one in range(CLASSES)}
 
@@ -150,6 +155,19 @@ def summary(results: list[dict[str, Any]]) -> str:
     return "\n".join(lines)
 
 
+def kept_samples(chosen: argparse.Namespace) -> dict[str, Images]:
+    """A few images of the chosen methods and budgets, from this run or from earlier ones."""
+    if chosen.samples is None:
+        return {}
+    names = [f"{method}, epsilon {epsilon:g}" for epsilon in chosen.epsilon for method in chosen.methods]
+    found = {}
+    for name in names:
+        if (file := chosen.samples / f"{name}.npz").exists():
+            with np.load(file) as kept:
+                found[name] = Images(kept["images"], kept["labels"])
+    return found
+
+
 def save_grid(path: Path, sets: dict[str, Images]) -> None:
     """A PNG: one block for each set from left to right, a row for each class."""
     from PIL import Image as Picture
@@ -205,6 +223,9 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--work", type=Path, default=Path.home() / ".cache" / "keshi-benchmarks")
     parser.add_argument("--results", type=Path, default=None, help="file of JSON lines, to add to")
+    parser.add_argument(
+        "--samples", type=Path, default=None, help="folder of a few images of each method, for -o"
+    )
     parser.add_argument("--report", action="store_true", help="print the table of --results; run nothing")
     parser.add_argument("-o", "--output", type=Path, default=None, help="a PNG of real and synthetic images")
     parser.add_argument("--page", type=Path, default=None, help="the same as a page (.html)")
@@ -246,9 +267,14 @@ def main() -> None:
                 if chosen.results is not None:
                     with chosen.results.open("a") as lines:
                         print(json.dumps(result), file=lines)
-                if method != REAL:
-                    sets.setdefault(f"{method}, epsilon {epsilon:g}", found)
+                if method != REAL and seed == 0:
+                    name = f"{method}, epsilon {epsilon:g}"
+                    sets[name] = found.first()
+                    if chosen.samples is not None:
+                        chosen.samples.mkdir(parents=True, exist_ok=True)
+                        np.savez(chosen.samples / f"{name}.npz", **vars(sets[name]))
     print(summary(results))
+    sets |= kept_samples(chosen)
     if chosen.output is not None:
         save_grid(chosen.output, sets)
     if chosen.page is not None and len(sets) > 1:

@@ -10,7 +10,7 @@ from keshi.privacy.unit import PrivacyUnit
 from keshi.records.encoded import FEATURE_BITS, EncodedBatch
 from keshi.synthesis.array_basis import ArrayBasis
 from keshi.synthesis.entry_values import EntryValues
-from keshi.synthesis.features import AMPLITUDE, WEIGHT
+from keshi.synthesis.features import AMPLITUDE, WEIGHT, SpreadStatistic
 from keshi.synthesis.moments import LEVELS, MomentFeatures, on_grid
 
 BASIS = ArrayBasis((4, 3, 2), False, 9)
@@ -164,3 +164,23 @@ def test_the_basis_is_orthonormal_up_to_its_grid_and_smooth_directions_come_firs
     assert np.ptp(series[0, :, 0]) == 0.0
     assert not series[0, :, 1].any()
     assert np.ptp(series[1, :, 1]) == 0.0
+
+
+def test_a_block_that_was_cut_for_an_audit_keeps_one_cell_of_each_class_and_its_bound():
+    block = some_moments(cells=(0, 0, 0, 1, 1))
+    cut = block.cut(2)
+    assert (cut.cell_classes.tolist(), cut.directions) == ([0, 1], 2)
+    far = records(200, 3, extreme=True)
+    for own in (cut, SpreadStatistic(BASIS.width, math.sqrt(BASIS.width)).cut(4)):
+        features = [
+            own.sums(EncodedBatch(far.vectors[i : i + 1], far.classes[i : i + 1]), np.ones(1)).astype(float)
+            for i in range(200)
+        ]
+        assert all(len(one) == own.size for one in features)
+        assert max(map(np.linalg.norm, features)) <= own.norm
+
+
+def test_a_whole_length_scale_is_described_as_it_always_was():
+    whole = SpreadStatistic(7, 2.0)
+    assert whole.settings() == {"width": 7, "radius": 2.0}
+    assert SpreadStatistic(**whole.cut(3).settings()).size == 5

@@ -10,13 +10,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from keshi.synthesis.array_estimates import (
-    ClassGaussians,
-    Overview,
-    Subspace,
-    positive_definite,
-    shrunk_covariances,
-)
+from keshi.synthesis.array_estimates import ClassGaussians, Overview, Subspace, positive_definite
 from keshi.synthesis.array_mixture import ArrayMixture
 from keshi.synthesis.array_plan import reconstructed
 from keshi.synthesis.entry_values import EntryValues
@@ -26,8 +20,6 @@ from keshi.synthesis.private_embedding import PrivateEmbedding, project_to_simpl
 DRAWN = 12_000  # records that say which values the entries of blurred arrays take
 DRAWN_VALUES = 2**24  # and in numbers, at most: 128 MiB
 ROUNDS = 2  # of correction: more would follow the noise
-SEEN = 2.0  # noise standard deviations
-FARTHEST = 9.0
 RATE = 0.5  # of a correction of a covariance
 LEAST_SHARE = (
     0.25  # of a cell, in even shares: what is less is noise for sure, since cells were planned alike
@@ -53,24 +45,22 @@ def fit_array_mixture(embedding: PrivateEmbedding, *, seed: int = 0) -> ArrayMix
     found = block.moments(fourth.values(MomentFeatures), noise_std=fourth.noise_std(MomentFeatures))
     assert found.counts is not None
     assert found.sums is not None
-    assert found.squares is not None
     shares = np.empty(block.cells)
     centres = np.empty_like(block.centres)
-    factors = np.empty((block.cells, block.directions, block.directions))
+    factors = np.empty_like(gaussians.covariances)
     for label in range(block.n_classes):
         cells = np.flatnonzero(block.cell_classes == label)
         shares[cells], centres[cells], within = _cells_of_class(
             found.counts[cells],
             found.sums[cells],
             found.sum_std[cells],
-            found.squares[cells],
-            found.square_std[cells],
             block.centres[cells],
             mean=gaussians.means[label],
             mean_noise=float(gaussians.mean_noise[label]),
             covariance=gaussians.covariances[label],
         )
-        factors[cells] = [_root(one) for one in within]
+        values, vectors = np.linalg.eigh(within)
+        factors[label] = vectors * np.sqrt(np.maximum(values, 0.0))
     origin = reconstructed(np.zeros((1, block.directions)), subspace)[0]
     histogram: EntryValues = fourth.features(EntryValues)
     groups = _all_groups(histogram.groups)
@@ -87,15 +77,11 @@ def fit_array_mixture(embedding: PrivateEmbedding, *, seed: int = 0) -> ArrayMix
         identity,
     )
     measured = fourth.values(EntryValues)
-    mixture = _with_contrast(
-        blurred, histogram, measured, embedding.class_counts, seed, fourth.noise_std(EntryValues)
-    )
+    mixture = _with_contrast(blurred, histogram, measured, embedding.class_counts, seed)
     targets = _class_moments(mixture)
     for _ in range(ROUNDS):
         mixture = _corrected(mixture, targets, seed)
-        mixture = _with_contrast(
-            mixture, histogram, measured, embedding.class_counts, seed, fourth.noise_std(EntryValues)
-        )
+        mixture = _with_contrast(mixture, histogram, measured, embedding.class_counts, seed)
     return mixture
 
 
@@ -106,7 +92,7 @@ def _class_moments(mixture: ArrayMixture) -> list[tuple[NDArray[np.float64], NDA
         own = mixture.cell_classes == label
         shares, centres = mixture.shares[own], mixture.centres[own]
         mean = shares @ centres
-        within = np.einsum("c,cij,ckj->ik", shares, mixture.factors[own], mixture.factors[own], optimize=True)
+        within = mixture.factors[label] @ mixture.factors[label].T
         found.append((mean, within + (centres - mean).T @ ((centres - mean) * shares[:, None])))
     return found
 
@@ -123,25 +109,16 @@ def _corrected(
         points = (mixture.mapped(drawn) - mixture.mean) @ mixture.directions.T
         own = mixture.cell_classes == label
         centres[own] += mean - points.mean(axis=0)
-        moved = RATE * (covariance - np.cov(points, rowvar=False))
-        for cell in np.flatnonzero(own):
-            factors[cell] = _root(positive_definite(factors[cell] @ factors[cell].T + moved))
+        within = factors[label] @ factors[label].T + RATE * (covariance - np.cov(points, rowvar=False))
+        values, vectors = np.linalg.eigh(positive_definite(within))
+        factors[label] = vectors * np.sqrt(np.maximum(values, 0.0))
     return replace(mixture, centres=centres, factors=factors)
-
-
-def _root(covariance: NDArray[np.float64]) -> NDArray[np.float64]:
-    """A matrix whose product with its transpose is the covariance."""
-    values, vectors = np.linalg.eigh(covariance)
-    root: NDArray[np.float64] = vectors * np.sqrt(np.maximum(values, 0.0))
-    return root
 
 
 def _cells_of_class(
     counts: NDArray[np.float64],
     sums: NDArray[np.float64],
     sum_std: NDArray[np.float64],
-    squares: NDArray[np.float64],
-    square_std: NDArray[np.float64],
     planned: NDArray[np.float64],
     *,
     mean: NDArray[np.float64],
@@ -165,10 +142,7 @@ def _cells_of_class(
     best = (mean * seen_noise + seen * mean_noise) / (seen_noise + mean_noise + 1e-300)
     centres = centres + (best - shares @ centres)
     spread = (centres - best).T @ ((centres - best) * shares[:, None])
-    pooled = positive_definite(covariance - spread)
-    away = (centres - planned)[:, :, None] * (centres - planned)[:, None, :]
-    own = squares / held[:, None, None] - away
-    return shares, centres, shrunk_covariances(own, pooled, (square_std / held) ** 2, shares)
+    return shares, centres, positive_definite(covariance - spread)
 
 
 def _with_contrast(
@@ -177,7 +151,6 @@ def _with_contrast(
     measured: NDArray[np.float64],
     class_counts: NDArray[np.float64],
     seed: int,
-    noise_std: float,
 ) -> ArrayMixture:
     """The mixture with the rising map, for each group of entries, of its values onto the measured histogram."""
     randomness = np.random.default_rng(seed)
@@ -185,14 +158,10 @@ def _with_contrast(
     classes = randomness.choice(len(class_counts), size=rows, p=class_counts / class_counts.sum())
     blurred = mixture.blurred(np.sort(classes), randomness=randomness)
     levels, values = [], []
-    noise = histogram.noise_stds(noise_std)
     for group, (cells, edges) in enumerate(zip(histogram.histograms(measured), histogram.edges, strict=True)):
         levels.append(np.quantile(blurred[:, mixture.groups == group], QUANTILES))
-        shares = project_to_simplex(
-            np.where(cells > SEEN * noise[group], cells, 0.0), max(float(class_counts.sum()), 1.0)
-        )
-        wanted = _quantiles(shares, edges)
-        values.append(np.clip(np.clip(wanted, levels[-1] - FARTHEST, levels[-1] + FARTHEST), -1.0, 1.0))
+        shares = project_to_simplex(cells, max(float(class_counts.sum()), 1.0))
+        values.append(_quantiles(shares, edges))
     return replace(mixture, levels=np.array(levels), values=np.array(values))
 
 

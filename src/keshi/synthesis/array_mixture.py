@@ -33,7 +33,7 @@ class ArrayMixture:
         cell_classes: (cells,) class of each cell.
         shares: (cells,) of its class's records.
         centres: (cells, d).
-        factors: (cells, d, d) whose product with its transpose is the covariance within a cell.
+        factors: (classes, d, d) whose product with its transpose is the covariance within the cells of a class.
         groups: (width,) group of each entry.
         levels: (groups, knots) rising values before the map ...
         values: (groups, knots) ... and after it, from -1 to 1, rising too.
@@ -51,12 +51,12 @@ class ArrayMixture:
 
     def __post_init__(self) -> None:
         d, width = self.directions.shape
-        cells, classes = len(self.cell_classes), self.n_classes
+        cells, classes = len(self.cell_classes), len(self.factors)
         shapes = {
             "mean": (width,),
             "shares": (cells,),
             "centres": (cells, d),
-            "factors": (cells, d, d),
+            "factors": (classes, d, d),
             "groups": (width,),
             "values": self.levels.shape,
         }
@@ -75,7 +75,7 @@ class ArrayMixture:
 
     @property
     def n_classes(self) -> int:
-        return int(self.cell_classes.max()) + 1
+        return len(self.factors)
 
     def settings(self) -> dict[str, Any]:
         """What beside the tensors makes the mixture again, as JSON."""
@@ -105,10 +105,7 @@ class ArrayMixture:
             shares = self.shares[cells] + 1e-12
             cell = cells[drawn_evenly(shares[None], len(rows), randomness)[0]]
             noise = randomness.normal(size=(len(rows), points.shape[1]))
-            points[rows] = self.centres[cell]
-            for one in np.unique(cell):
-                own = cell == one
-                points[rows[own]] += noise[own] @ self.factors[one].T
+            points[rows] = self.centres[cell] + noise @ self.factors[label].T
         return self.mean + points @ self.directions
 
     def mapped(self, blurred: NDArray[np.float64]) -> NDArray[np.float64]:

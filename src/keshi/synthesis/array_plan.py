@@ -55,7 +55,7 @@ class ArrayResolution:
         mean_share: Of the second and third look's privacy that the means of classes take.
         cell_records: Records of a cell at least, in noise standard deviations of one record.
         most_cells: Of a class.
-        cell_shares: Of the privacy of a cell's moments that its count, mean and squares take.
+        count_share: Of the privacy of a cell's moments that its count takes.
         values_share: Of the fourth look's privacy that the values of entries take.
         group_records: Records that a group of entries has at least, in noise standard deviations of one record.
         most_groups: Of entries, in a channel.
@@ -68,7 +68,7 @@ class ArrayResolution:
     mean_share: float = 0.25
     cell_records: float = 50.0
     most_cells: int = 32
-    cell_shares: tuple[float, float, float] = (0.1, 0.45, 0.45)
+    count_share: float = 0.1
     values_share: float = 0.25
     group_records: float = 150.0
     most_groups: int = 16
@@ -152,9 +152,8 @@ def cells_plan(
         centres.append(_placeable(found, domain.width))
         radii.append(np.full(len(found), _radius(resolution, spread, domain.width)))
         labels.append(np.full(len(found), label))
-    of_count, of_mean, of_squares = (math.sqrt(share) for share in resolution.cell_shares)
-    counts = min(AMPLITUDE, round(WEIGHT_OF_SQUARES * of_count / of_squares))
-    means = min(AMPLITUDE // LEVELS, round(WEIGHT_OF_SQUARES * of_mean / of_squares / LEVELS))
+    means = math.floor(AMPLITUDE / LEVELS)
+    counts = round(means * LEVELS * math.sqrt(resolution.count_share / (1.0 - resolution.count_share)))
     moments = MomentFeatures(
         subspace.basis,
         subspace.rotation,
@@ -162,7 +161,7 @@ def cells_plan(
         np.concatenate(radii),
         np.concatenate(labels).astype(np.int64),
         domain.n_classes,
-        (counts, means, 1),
+        (counts, means, 0),
         False,
     )
     arrays = reconstructed(np.concatenate(points), subspace)
@@ -200,15 +199,12 @@ def values_plan(
     channel = np.tile(np.arange(channels), basis.width // channels)
     affordable = overview.count / (resolution.group_records * noise * channels)
     groups_each = int(np.clip(affordable, 1, resolution.most_groups))
-    mean, spread = arrays.mean(axis=0), arrays.std(axis=0)
+    mean = arrays.mean(axis=0)
     groups = np.empty(basis.width, dtype=np.int64)
     for one in range(channels):
         own = np.flatnonzero(channel == one)
-        own = own[np.argsort(mean[own], kind="stable")]
-        before = np.cumsum(spread[own]) - spread[own] / 2.0
-        groups[own] = one * groups_each + np.minimum(
-            before * groups_each / max(float(spread[own].sum()), 1e-12), groups_each - 1
-        ).astype(np.int64)
+        cuts = np.quantile(mean[own], np.linspace(0, 1, groups_each + 1)[1:-1])
+        groups[own] = one * groups_each + np.searchsorted(cuts, mean[own])
     groups = np.unique(groups, return_inverse=True)[1].astype(np.int64)
     even = np.linspace(-1.0, 1.0, EVEN_EDGES + 1)[1:-1]
     edges = []

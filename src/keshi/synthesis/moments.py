@@ -221,15 +221,15 @@ class MomentFeatures(Features):
     def cut(self, most: int) -> MomentFeatures:
         kept = min(most, self.directions)
         cells = np.sort(np.unique(self.cell_classes, return_index=True)[1])  # one of each class
-        fewer = replace(
+        rotation = None if self.rotation is None else np.ascontiguousarray(self.rotation[:kept])
+        return replace(
             self,
+            basis=self.basis if rotation is not None else replace(self.basis, size=kept),
+            rotation=rotation,
             centres=np.ascontiguousarray(self.centres[cells, :kept]),
             radii=self.radii[cells],
             cell_classes=self.cell_classes[cells],
         )
-        if self.rotation is None:
-            return replace(fewer, basis=replace(self.basis, size=kept))
-        return replace(fewer, rotation=np.ascontiguousarray(self.rotation[:kept]))
 
     def settings(self) -> dict[str, Any]:
         found: dict[str, Any] = {
