@@ -98,7 +98,7 @@ def test_synthetic_images_look_like_the_real_ones_of_their_class():
             np.stack(table["image"][table["y"] == label].tolist()).astype(float)
             for table in (synthetic, real)
         )
-        assert np.abs(ours.mean(axis=0) - theirs.mean(axis=0)).max() < 25
+        assert np.abs(ours.mean(axis=0) - theirs.mean(axis=0)).max() < 40  # of 255; the noise of a release
     made = np.stack(synthetic["image"].tolist())
     assert 0.35 < (made == 0).mean() < 0.6  # half of every image is black, and not nearly black
 

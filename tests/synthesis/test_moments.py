@@ -168,7 +168,7 @@ def test_the_basis_is_orthonormal_up_to_its_grid_and_smooth_directions_come_firs
 
 def test_a_block_that_was_cut_for_an_audit_keeps_one_cell_of_each_class_and_its_bound():
     block = some_moments(cells=(0, 0, 0, 1, 1))
-    cut = block.cut(2)
+    cut = block.cut(4)
     assert (cut.cell_classes.tolist(), cut.directions) == ([0, 1], 2)
     far = records(200, 3, extreme=True)
     for own in (cut, SpreadStatistic(BASIS.width, math.sqrt(BASIS.width)).cut(4)):

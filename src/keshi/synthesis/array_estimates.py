@@ -29,11 +29,13 @@ class Overview:
         class_counts: (classes,) never negative.
         mean: (width,) of the encoded records.
         spread: Mean squared distance from the mean.
+        mean_noise: Variance of the noise in an entry of the mean.
     """
 
     class_counts: NDArray[np.float64]
     mean: NDArray[np.float64]
     spread: float
+    mean_noise: float
 
     @property
     def count(self) -> float:
@@ -48,7 +50,7 @@ class Overview:
         total = max(float(values[0]), float(counts.sum()), 1.0)
         mean = np.clip(values[1:-1] * block.radius / total, -1.0, 1.0)
         spread = block.squared_length_scale(values, noise_std=noise) / 2.0
-        return cls(project_to_simplex(counts, total), mean, spread)
+        return cls(project_to_simplex(counts, total), mean, spread, (noise * block.radius / total) ** 2)
 
 
 @dataclass(frozen=True, eq=False)
@@ -176,10 +178,15 @@ def shrunk_covariances(
 
 
 def positive_definite(matrix: NDArray[np.float64]) -> NDArray[np.float64]:
-    """The nearest matrix without negative variances; what was negative becomes next to nothing."""
+    """A matrix without negative variances, of the same trace: what was negative becomes next to nothing.
+
+    Noise spreads eigenvalues to both sides. Raising the negative ones alone would add up to a tenth of all variance in
+    directions that hold hardly any, which shows as blots.
+    """
     values, vectors = np.linalg.eigh((matrix + matrix.T) / 2.0)
-    floor = FLOOR * max(float(values.mean()), 1e-12)
-    found: NDArray[np.float64] = (vectors * np.maximum(values, floor)) @ vectors.T
+    total = max(float(values.sum()), 1e-12)
+    values = np.maximum(values, FLOOR * total / len(values))
+    found: NDArray[np.float64] = (vectors * (values * (total / values.sum()))) @ vectors.T
     return found
 
 

@@ -19,7 +19,7 @@ from keshi.synthesis.private_embedding import PrivateEmbedding, project_to_simpl
 
 DRAWN = 12_000  # records that say which values the entries of blurred arrays take
 DRAWN_VALUES = 2**24  # and in numbers, at most: 128 MiB
-ROUNDS = 2  # of correction: more would follow the noise
+ROUNDS = 1  # of correction: more make arrays more varied, and less like real ones
 RATE = 0.5  # of a correction of a covariance
 LEAST_SHARE = (
     0.25  # of a cell, in even shares: what is less is noise for sure, since cells were planned alike
@@ -80,7 +80,7 @@ def fit_array_mixture(embedding: PrivateEmbedding, *, seed: int = 0) -> ArrayMix
     mixture = _with_contrast(blurred, histogram, measured, embedding.class_counts, seed)
     targets = _class_moments(mixture)
     for _ in range(ROUNDS):
-        mixture = _corrected(mixture, targets, seed)
+        mixture = _with_means(_corrected(mixture, targets, seed), overview, seed)
         mixture = _with_contrast(mixture, histogram, measured, embedding.class_counts, seed)
     return mixture
 
@@ -113,6 +113,22 @@ def _corrected(
         values, vectors = np.linalg.eigh(positive_definite(within))
         factors[label] = vectors * np.sqrt(np.maximum(values, 0.0))
     return replace(mixture, centres=centres, factors=factors)
+
+
+def _with_means(mixture: ArrayMixture, overview: Overview, seed: int) -> ArrayMixture:
+    """The mixture with its mean array moved towards the one that was measured, entry by entry.
+
+    The subspace and the map of contrast, which is one for many entries, leave a border grey that is black. Of what is
+    missing as much is added as noise does not explain.
+    """
+    randomness = np.random.default_rng(seed)
+    rows = int(np.clip(DRAWN_VALUES // len(mixture.mean), 200, DRAWN))
+    shares = overview.class_counts / overview.count
+    classes = np.sort(randomness.choice(len(shares), size=rows, p=shares))
+    missing = overview.mean - mixture.mapped(mixture.blurred(classes, randomness=randomness)).mean(axis=0)
+    size = float((missing**2).mean())
+    kept = max(size - overview.mean_noise, 0.0) / max(size, 1e-300)
+    return replace(mixture, mean=mixture.mean + kept * missing)
 
 
 def _cells_of_class(

@@ -85,8 +85,8 @@ class EntryValues(Features):
         return (self.weight * total).ravel()
 
     def cut(self, most: int) -> EntryValues:
-        kept = np.where(self.groups < most, self.groups, -1)
-        return EntryValues(kept, self.edges[:most], self.n_classes) if (kept >= 0).any() else self
+        kept = np.where(self.groups < 1, self.groups, -1)  # a group has more cells than that already
+        return EntryValues(kept, self.edges[:1], self.n_classes) if (kept >= 0).any() else self
 
     def settings(self) -> dict[str, Any]:
         return {"n_classes": self.n_classes}

@@ -219,7 +219,7 @@ class MomentFeatures(Features):
         return cell, steps
 
     def cut(self, most: int) -> MomentFeatures:
-        kept = min(most, self.directions)
+        kept = min(max(1, math.isqrt(most)), self.directions)  # squares grow with the square of that
         cells = np.sort(np.unique(self.cell_classes, return_index=True)[1])  # one of each class
         rotation = None if self.rotation is None else np.ascontiguousarray(self.rotation[:kept])
         return replace(
