@@ -23,7 +23,8 @@ class Generator(nn.Module):
         first = 4 * MAPS * self.quarter[0] * self.quarter[1]
         self.dense = nn.Sequential(nn.Linear(latent + classes, first), nn.BatchNorm1d(first), nn.ReLU())
         self.body = nn.Sequential(
-            nn.Upsample(scale_factor=2), nn.Conv2d(4 * MAPS, 2 * MAPS, 3, padding=1), nn.BatchNorm2d(2 * MAPS), nn.ReLU(),
+            nn.Upsample(scale_factor=2), nn.Conv2d(4 * MAPS, 2 * MAPS, 3, padding=1),
+            nn.BatchNorm2d(2 * MAPS), nn.ReLU(),
             nn.Upsample(scale_factor=2), nn.Conv2d(2 * MAPS, MAPS, 3, padding=1), nn.BatchNorm2d(MAPS), nn.ReLU(),
             nn.Conv2d(MAPS, shape[0], 3, padding=1), nn.Tanh(),
         )  # fmt: skip

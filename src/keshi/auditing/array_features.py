@@ -2,7 +2,8 @@
 
 Distances compare only under one extractor, so its name says what it is, what it learnt from and how good it is. It is
 learnt anew in every audit, with scikit-learn: no weights from elsewhere, and no torch. Whoever has better features
-gives any function of arrays, or the features themselves.
+gives any function of arrays, or the features themselves. Experiments use the CNN of image_features, which says why
+there are two.
 """
 
 from __future__ import annotations

@@ -91,7 +91,7 @@ def train_and_predict(
     epochs: int = CNN_EPOCHS,
     seed: int = 0,
 ) -> tuple[NDArray[np.str_], int]:
-    """(n,) names of the classes that a classifier which learnt from `train` gives to `test`, and how many it learnt from.
+    """(n,) names that a classifier which learnt from `train` gives to `test`, and how many records it learnt from.
 
     Arguments are those of `train_and_test`; for several test sets, give them together and part the names.
     """

@@ -174,19 +174,23 @@ def shrunk_covariances(
     tau = max(beyond, 0.0) / max(float((weights * size).sum()), 1e-300)
     kept = tau * size / (tau * size + entry_noise + 1e-300)
     moved = np.einsum("ia,cab,jb->cij", axes, np.diag(values) + kept * differences, axes)
-    return np.stack([positive_definite(matrix) for matrix in moved])
+    return np.stack([positive_definite(matrix, same_trace=True) for matrix in moved])
 
 
-def positive_definite(matrix: NDArray[np.float64]) -> NDArray[np.float64]:
-    """A matrix without negative variances, of the same trace: what was negative becomes next to nothing.
+def positive_definite(matrix: NDArray[np.float64], *, same_trace: bool = False) -> NDArray[np.float64]:
+    """A matrix without negative variances; what was negative becomes next to nothing.
 
-    Noise spreads eigenvalues to both sides. Raising the negative ones alone would add up to a tenth of all variance in
-    directions that hold hardly any, which shows as blots.
+    Args:
+        matrix: Symmetric.
+        same_trace: Whether all variances are scaled so that their sum stays. Noise spreads eigenvalues to both sides;
+            raising the negative ones alone would add some percent of all variance, which shows as blots. Where a
+            negative one is no noise, but a spread that was taken out of a covariance, the others are right as they are.
     """
     values, vectors = np.linalg.eigh((matrix + matrix.T) / 2.0)
     total = max(float(values.sum()), 1e-12)
     values = np.maximum(values, FLOOR * total / len(values))
-    found: NDArray[np.float64] = (vectors * (values * (total / values.sum()))) @ vectors.T
+    scale = total / float(values.sum()) if same_trace else 1.0
+    found: NDArray[np.float64] = (vectors * (values * scale)) @ vectors.T
     return found
 
 

@@ -20,7 +20,7 @@ from keshi.synthesis.private_embedding import PrivateEmbedding, project_to_simpl
 DRAWN = 12_000  # records that say which values the entries of blurred arrays take
 DRAWN_VALUES = 2**24  # and in numbers, at most: 128 MiB
 ROUNDS = 1  # of correction: more make arrays more varied, and less like real ones
-RATE = 0.5  # of a correction of a covariance
+RATE = 0.2  # of a correction of a covariance: more follows its noise
 LEAST_SHARE = (
     0.25  # of a cell, in even shares: what is less is noise for sure, since cells were planned alike
 )
