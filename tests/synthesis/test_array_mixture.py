@@ -161,7 +161,7 @@ def test_the_mechanism_passes_its_audit(relation):
         unit=PrivacyUnit(relation),
         bound=lower_bounds,
         trials=300,
-        frequencies=1,
+        frequencies=4,
     )
     assert not audit.failed
     assert 0.5 < audit.reached <= 1.0

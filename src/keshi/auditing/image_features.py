@@ -4,8 +4,8 @@ Inception, which published distances use, needs a download and photographs; thes
 them compare only within one data set, one seed and one set of training records, so a report gives `name` with them.
 
 There are two extractors, on purpose: this one sees shapes wherever they stand in the image and is what experiments
-report, as the protocol asks for a CNN; that of array_features needs no torch, so that `keshi audit` runs without it, and
-finds something where no class is known. Their figures never stand in one table.
+report, as the protocol asks for a CNN; that of array_features needs no torch, so that `keshi audit` runs without it,
+and finds something where no class is known. Their figures never stand in one table.
 """
 
 from __future__ import annotations
