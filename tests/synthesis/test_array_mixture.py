@@ -13,6 +13,7 @@ from keshi.privacy.ledger import PrivacyLedger
 from keshi.privacy.unit import PrivacyUnit
 from keshi.records.column_kinds import Categorical, Image, Numerical, Window
 from keshi.records.domain import Domain
+from keshi.synthesis.array_estimates import positive_definite
 from keshi.synthesis.array_fit import fit_array_mixture
 from keshi.synthesis.array_mixture import ArrayMixture
 from keshi.synthesis.mechanism_audit import audit_mechanism
@@ -208,3 +209,13 @@ def test_the_same_seed_draws_the_same_records_and_another_one_others():
     )
     assert np.array_equal(first, second)
     assert not np.array_equal(first, third)
+
+
+def test_a_covariance_of_noise_keeps_its_trace_and_loses_its_negative_variances():
+    noise = np.random.default_rng(0).normal(size=(30, 30))
+    noisy = np.diag(np.geomspace(1.0, 1e-3, 30)) + 0.02 * (noise + noise.T)
+    assert np.linalg.eigvalsh(noisy).min() < 0
+    for same_trace in (True, False):
+        found = positive_definite(noisy, same_trace=same_trace)
+        assert np.linalg.eigvalsh(found).min() > 0
+        assert np.isclose(np.trace(found), np.trace(noisy)) == same_trace
