@@ -10,7 +10,7 @@ import torch
 from keshi.auditing.identification import identify
 from keshi.censoring.censor import Censor
 from keshi.censoring.encoded import CensoredEncoder
-from keshi.censoring.training import Schedule
+from keshi.censoring.schedules import SCHEDULES, Schedule
 from keshi.errors import ArtifactError, DomainError, NotFittedError, RecordsError
 
 TINY = Schedule(
@@ -35,7 +35,7 @@ def tiny(method: str = "sct", **options: object) -> Censor:
     return Censor(method, preset=TINY, features=16, **options)  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize("method", ["cnn", "afl-mlp", "afl-dnn", "afl-grl", "sct", "scl", "lsm"])
+@pytest.mark.parametrize("method", ["maxent", "cnn", "afl-mlp", "afl-dnn", "afl-grl", "sct", "scl", "lsm"])
 def test_every_method_fits_transforms_predicts_and_comes_back_from_disk(method: str, tmp_path: Path) -> None:
     x, y, s = simulated_people(80)
     censor = tiny(method).fit(x, y, subject=s)
@@ -178,8 +178,8 @@ def test_errors_before_and_during_fit_say_what_was_expected() -> None:
 def test_options_are_checked_before_any_data() -> None:
     with pytest.raises(ValueError, match="strength must be a finite number of at least 0, got -1"):
         Censor(strength=-1).check()
-    with pytest.raises(ValueError, match="preset must be one of paper, quick; got 'robust'"):
-        Censor(preset="robust").check()
+    with pytest.raises(ValueError, match="preset must be one of robust, paper, quick, robust-quick; got 'best'"):
+        Censor(preset="best").check()
     with pytest.raises(ValueError, match="rounds must be a whole number of at least 0, got -1"):
         Censor(rounds=-1).check()
     with pytest.raises(ValueError, match="method afl-dnn takes target; got pairs, reduction"):
@@ -187,7 +187,9 @@ def test_options_are_checked_before_any_data() -> None:
     with pytest.raises(ValueError, match="method cnn takes no options; got target"):
         Censor("cnn", target="prior").check()
     assert Censor("scl").check().method == "scl"  # as scikit-learn asks: an option stays as it was given
-    assert Censor().schedule == Schedule()
+    assert Censor("sct").schedule == Censor(preset="paper").schedule == Schedule()
+    assert Censor().schedule == SCHEDULES["robust"]
+    assert (Censor().game_name, Censor(preset="quick").game_name) == ("maxent", "sct")
     assert Censor(preset=replace(TINY, rounds=9)).schedule.rounds == 9
 
 
@@ -204,7 +206,7 @@ def test_options_are_checked_before_any_data() -> None:
         ({"strength": "1"}, "strength must be a finite number of at least 0, got '1'"),
         ({"strength": None}, "strength must be a finite number of at least 0, got None"),
         ({"strength": float("nan")}, "strength must be a finite number of at least 0, got nan"),
-        ({"preset": None}, "preset must be one of paper, quick; got None"),
+        ({"preset": 3}, "preset must be one of robust, paper, quick, robust-quick; got 3"),
         ({"guard": 1}, "guard must be True or False, got 1"),
         ({"target": "up"}, "target must be one of flip, prior; got 'up'"),
         ({"pairs": "all"}, "pairs must be one of balanced, .*; got 'all'"),
@@ -230,7 +232,7 @@ def test_the_settings_hold_every_option_and_a_loaded_censor_trains_the_same_enco
         "method", "strength", "schedule", "seed", "features", "threads", "guard", "game_options",
     ):  # fmt: skip
         assert getattr(loaded, name) == getattr(first, name), name
-    assert loaded.schedule == replace(TINY, rounds=1)
+    assert loaded.schedule == replace(TINY, rounds=1, features=16)
     before = first.transform(x)
     np.testing.assert_array_equal(loaded.fit(x, y, subject=s).transform(x), before)
 
@@ -345,6 +347,6 @@ def test_labels_may_come_as_lists_and_pandas_columns() -> None:
 
 
 def test_the_paper_preset_is_the_schedule_of_the_paper() -> None:
-    paper = Censor().schedule
+    paper = Censor("sct").schedule
     assert (paper.rounds, paper.iterations * paper.batch_size, paper.batch_size) == (30, 200_000, 100)
     assert (paper.pretrain_rate, paper.encoder_rate, paper.adversary_rate) == (1e-4, 2.5e-5, 2.5e-5)

@@ -122,7 +122,7 @@ def test_names_of_methods() -> None:
     assert method_name("scl") == "sct"
     assert method_name("afl-dnn") == "afl-dnn"
     with pytest.raises(
-        ValueError, match="method must be one of cnn, afl-mlp, afl-dnn, afl-grl, sct, lsm; got 'gan'"
+        ValueError, match="method must be one of cnn, afl-mlp, afl-dnn, afl-grl, sct, lsm, maxent; got 'gan'"
     ):
         method_name("gan")
     with pytest.raises(ValueError, match="target must be one of flip, prior"):

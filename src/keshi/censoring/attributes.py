@@ -51,6 +51,7 @@ class JointGame:
         self.uninformed = sum(game.uninformed for game in self.games)
         self.notes = tuple(f"{name}: {note}" for name, game in games.items() for note in game.notes)
         self.simultaneous = all(game.simultaneous for game in self.games)
+        self.has_step1 = all(game.has_step1 for game in self.games)
 
     def adversary_loss(self, z: Tensor, count: int, rng: np.random.Generator) -> Tensor:
         return torch.stack([game.adversary_loss(z, count, rng) for game in self.games]).sum()
@@ -61,8 +62,10 @@ class JointGame:
         losses = [
             game.encoder_losses(encoder, head, count, rng, adversarial=adversarial) for game in self.games
         ]
+        own = [one.own for one in losses if one.own is not None]
         return EncoderLosses(
             torch.stack([one.label for one in losses]).mean(),
             torch.stack([one.adversarial for one in losses]).sum(),
             torch.stack([one.adversary for one in losses]).sum(),
+            torch.stack(own).sum() if own else None,
         )

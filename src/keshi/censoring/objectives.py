@@ -55,6 +55,17 @@ def adversarial_subject_loss(
     return -(prior * F.log_softmax(logits, dim=1)).sum(dim=1).mean()
 
 
+def information_read(logits: Tensor, prior: Tensor) -> Tensor:
+    """E[KL(q_D(s | z, y) || p(s | y))]: what D claims to know of the person beyond the label, in nats.
+
+    Bounded, and lowest (0) exactly where D is left with the base rates `prior` (n, subjects) of each window's label.
+    MaxEnt-ARL (Roy & Boddeti, CVPR 2019) with the base rates of the label in place of equal ones: erasing the person
+    given the label takes nothing from the label, however person and label depend (AFLAC, Akuzawa et al. 2019).
+    """
+    claimed = F.log_softmax(logits, dim=1)
+    return (claimed.exp() * (claimed - prior.log())).sum(dim=1).mean()
+
+
 class _ReverseGradient(torch.autograd.Function):
     @staticmethod
     def forward(ctx: object, z: Tensor) -> Tensor:

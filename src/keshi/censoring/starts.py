@@ -23,7 +23,7 @@ def saved_start(saved: Checkpoint) -> CensoredEncoder | None:
 
 def check_start(start: CensoredEncoder, wanted: CensoredEncoder) -> None:
     """Raise where `start` is of other windows or labels than `wanted`."""
-    for name in ("labels", "channels", "length", "features"):
+    for name in ("labels", "channels", "length", "features", "noise"):
         if getattr(start, name) != getattr(wanted, name):
             raise DomainError(
                 f"start= has {name} {getattr(start, name)!r}, these windows need {getattr(wanted, name)!r}; "
