@@ -51,7 +51,7 @@ _ROBUST = Schedule(
     pretrain_epochs=6,
     pretrain_rate=1e-3,
     rounds=10,
-    iterations=400,
+    iterations=200,
     batch_size=256,
     encoder_rate=1e-3,
     adversary_rate=1e-3,
@@ -71,7 +71,7 @@ SCHEDULES = {
         encoder_rate=1e-4,
         adversary_rate=1e-3,
     ),
-    "robust-quick": replace(_ROBUST, pretrain_epochs=4, rounds=4, iterations=200),
+    "robust-quick": replace(_ROBUST, pretrain_epochs=4, rounds=4, iterations=100),
 }
 
 
