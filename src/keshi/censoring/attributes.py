@@ -6,14 +6,14 @@ for AFL the adversary names the group; nothing finer than a group is asked of th
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from keshi.censoring.games import EncoderLosses, Game
+from keshi.censoring.games import EncoderLosses, Game, TrainingSet
 
 GROUPS = 5  # of a measurement
 MOST_CLASSES = 20  # more different numbers with fractions are a measurement
@@ -36,6 +36,29 @@ def codes_of(values: np.ndarray) -> np.ndarray:
     borders = np.quantile(values, np.linspace(0, 1, GROUPS + 1)[1:-1])
     # a value that is frequent may fill a group of its own: codes stay without gaps
     return np.unique(np.searchsorted(np.unique(borders), values, side="right"), return_inverse=True)[1]
+
+
+def game_over(
+    codes: Mapping[str, np.ndarray],
+    data: TrainingSet,
+    make_game: Callable[..., Game] | None,
+    *,
+    features: int,
+    generator: torch.Generator,
+    **options: str,
+) -> Game | None:
+    """The game to erase the attributes with these codes (n,) from `data`, whose subject is not looked at.
+
+    None where there is nothing to erase, or no method to do it.
+    """
+    games = {
+        name: make_game(
+            TrainingSet(data.x, data.label, torch.from_numpy(code)), features, generator=generator, **options
+        )
+        for name, code in codes.items()
+        if make_game is not None
+    }
+    return JointGame(games) if len(games) > 1 else next(iter(games.values()), None)
 
 
 class JointGame:

@@ -19,7 +19,7 @@ from sklearn.exceptions import NotFittedError as SklearnNotFittedError
 from sklearn.utils.validation import validate_data
 
 from keshi._validate import nonnegative, nonnegative_integer, one_of, positive_integer, seed_in_range
-from keshi.censoring.attributes import JointGame, as_columns, codes_of
+from keshi.censoring.attributes import as_columns, codes_of, game_over
 from keshi.censoring.checkpoints import PRETRAINED_FOLDER, Checkpoint, fingerprint
 from keshi.censoring.encoded import CensoredEncoder, load_weights
 from keshi.censoring.encoders import LabelHead, make_encoder
@@ -220,19 +220,14 @@ class Censor(ClassifierMixin, TransformerMixin, BaseEstimator):
             scaled, y_codes = torch.from_numpy(scale(scaler, x)), torch.from_numpy(label_codes)
             # Made before the long training for the label, so that pairs nobody can form are refused at once.
             data = TrainingSet(scaled, y_codes, torch.zeros_like(y_codes))
-            adversary = streams.torch("adversary")
-            make_game = GAMES[method]
-            games = {
-                name: make_game(
-                    TrainingSet(scaled, y_codes, torch.from_numpy(code)),
-                    schedule.features,
-                    generator=adversary,
-                    **self.game_options,
-                )
-                for name, code in codes.items()
-                if make_game is not None
-            }
-            game = JointGame(games) if len(games) > 1 else next(iter(games.values()), None)
+            game = game_over(
+                codes,
+                data,
+                GAMES[method],
+                features=schedule.features,
+                generator=streams.torch("adversary"),
+                **self.game_options,
+            )
             saved = None
             if checkpoint is not None:
                 begin = [] if start is None else [start.weights[name] for name in sorted(start.weights)]
@@ -361,9 +356,7 @@ class Censor(ClassifierMixin, TransformerMixin, BaseEstimator):
         return {
             "method": self.game_name,
             "strength": float(self.strength),
-            "preset": "own"
-            if isinstance(self.preset, Schedule)
-            else preset_of(self.preset, self.method),
+            "preset": "own" if isinstance(self.preset, Schedule) else preset_of(self.preset, self.method),
             "seed": self.seed,
             "features": self.schedule.features,
             "threads": self.threads,

@@ -77,9 +77,7 @@ class CensoredEncoder:
             for part, module in (("encoder", encoder), ("head", head))
             for name, value in module.state_dict().items()
         }
-        return cls(
-            weights, scaler, labels, channels, length, dict(settings), label_dtype, noise, noise_key
-        )
+        return cls(weights, scaler, labels, channels, length, dict(settings), label_dtype, noise, noise_key)
 
     @property
     def features(self) -> int:
@@ -174,7 +172,9 @@ class CensoredEncoder:
     @cached_property
     def _networks(self) -> tuple[ConvEncoder | DenseEncoder, LabelHead]:
         unused = torch.Generator().manual_seed(0)  # every weight is replaced below
-        encoder = make_encoder(self.channels, self.length, features=self.features, noise=self.noise, generator=unused)
+        encoder = make_encoder(
+            self.channels, self.length, features=self.features, noise=self.noise, generator=unused
+        )
         head = LabelHead(self.features, len(self.labels), generator=unused)
         load_weights(self, encoder, head)
         return encoder.eval().requires_grad_(False), head.eval().requires_grad_(False)

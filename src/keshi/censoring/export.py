@@ -57,7 +57,9 @@ def onnx_bytes(encoder: CensoredEncoder) -> bytes:
         value = graph.layer(layer, value, name="features" if last else None)
     inputs = [("windows", ["n", encoder.channels, encoder.length])]
     if encoder.noise > 0:
-        scaled = graph.add("Mul", "noise", graph.constant(np.array(encoder.noise, np.float32), "std_of_noise"))
+        scaled = graph.add(
+            "Mul", "noise", graph.constant(np.array(encoder.noise, np.float32), "std_of_noise")
+        )
         graph.add("Add", value, scaled, name="features")
         inputs.append(("noise", ["n", encoder.features]))
     logits = graph.layer(head.linear, "features")

@@ -24,13 +24,16 @@ def censor(
     channels: str = typer.Option(None, help="Columns of a csv to use, with commas; all others by default."),
     rate: float = typer.Option(None, help="Samples per second, to note where the file does not say it."),
     method: str = typer.Option(
-        None, help="maxent (goes with preset robust), or of the paper: cnn, afl-mlp, afl-dnn, afl-grl, sct, lsm."
+        None,
+        help="maxent (goes with preset robust), or of the paper: cnn, afl-mlp, afl-dnn, afl-grl, sct, lsm.",
     ),
     strength: float = typer.Option(1.0, help="Weight of the adversarial term; lambda in the paper."),
     preset: str = typer.Option(
         None, help="robust or paper; robust by default, paper where --method names one of the paper's."
     ),
-    rounds: int = typer.Option(None, help="Alternating rounds; the preset's by default (robust 10, paper 30)."),
+    rounds: int = typer.Option(
+        None, help="Alternating rounds; the preset's by default (robust 10, paper 30)."
+    ),
     seed: int = typer.Option(0, help="Fixes weights, batches, pairs and the split."),
     window: int = typer.Option(30, help="Samples per window."),
     stride: int = typer.Option(None, help="Samples between windows; half a window by default."),
@@ -53,11 +56,14 @@ def censor(
         help="Find the most useful encoder whose worst attacker names at most this share of windows, or refuse.",
     ),
     leave_out: str = typer.Option(
-        None, help="Labels left out of training, with commas: what else the features are good for is tried on them."
+        None,
+        help="Labels left out of training, with commas: what else the features are good for is tried on them.",
     ),
     suite: bool = typer.Option(True, help="Try all attackers; --no-suite: the 800-200 network alone."),
     onnx: bool = typer.Option(False, "--onnx", help="Also write release/encoder.onnx (needs keshi[onnx])."),
-    quick: bool = typer.Option(False, "--quick", help=f"A short schedule on at most {QUICK_WINDOWS:,} windows."),
+    quick: bool = typer.Option(
+        False, "--quick", help=f"A short schedule on at most {QUICK_WINDOWS:,} windows."
+    ),
     threads: int = typer.Option(1, help="Threads of torch; part of what makes a run repeatable."),
     overwrite: bool = typer.Option(False, "--overwrite", help="Replace an earlier run in the output folder."),
     as_json: bool = typer.Option(False, "--json", help="Print the private audit as JSON instead of lines."),
@@ -193,7 +199,9 @@ def _suite_lines(result: CensoringRun, columns: list[Any], row: Any) -> list[str
         lines.append(row("strangers told apart, EER (0.5 best)", [f"{f.eer:.3f}" for _, f in columns]))
     if result.left_out:
         lines.append(row("left-out labels, F1 of a probe", [f"{f.left_out_f1:.3f}" for _, f in columns]))
-        lines.append(f"  the same probe on the plain network's softmax alone: {result.softmax_left_out_f1:.3f}")
+        lines.append(
+            f"  the same probe on the plain network's softmax alone: {result.softmax_left_out_f1:.3f}"
+        )
     if "softmax only" in result.without_features:
         shown = ", ".join(f"{name} {share:.3f}" for name, share in result.without_features.items())
         lines.append(f"worst attacker without features: {shown}")

@@ -105,7 +105,8 @@ class Measurement:
             more["eer"] = self._eer(z_train, encoder.transform(self.strangers.x))
         if self.left_out is not None:
             more["left_out_f1"] = self._probe(encoder.transform(self.left_out.x))
-        return LeakFigures(**{"f1_unknown": math.nan, **self.label_f1(encoder)}, attacker=attacker, **more)
+        label: dict[str, Any] = {"f1_unknown": math.nan, **self.label_f1(encoder)}
+        return LeakFigures(attacker=attacker, **label, **more)
 
     def without_features(self, encoder: CensoredEncoder) -> dict[str, float]:
         """Shares of windows named by the worst attacker on releases that are no features, and by guessing.

@@ -143,8 +143,8 @@ def run_censoring(
         leave_out: labels that nothing is trained or measured for, but a probe: what else the features are good for.
         suite: try all attackers, and the releases without features; False: the 800-200 network alone.
 
-    Before censoring means the plain network: of preset robust that is one of the paper's width, without noise, trained on
-    the same schedule; the control goes on with it for as many updates.
+    Before censoring means the plain network: of preset robust that is one of the paper's width, without noise, trained
+    on the same schedule; the control goes on with it for as many updates.
     """
     import numpy as np
 
@@ -209,7 +209,9 @@ def run_censoring(
     if not is_plain and (control or has_noise):
         say("the control: the plain network, with as much further training at strength 0")
         wide = {
-            "preset": replace(censor.schedule, noise=0.0, features=FEATURES, rounds=censor.schedule.rounds * control),
+            "preset": replace(
+                censor.schedule, noise=0.0, features=FEATURES, rounds=censor.schedule.rounds * control
+            ),
             "rounds": None,
         }
         plain = Censor(censor.game_name, strength=0.0, **{**options, **(wide if has_noise else {})})
