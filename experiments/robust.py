@@ -3,12 +3,12 @@
 
     KESHI_DATA=path/to/data python experiments/robust.py -o robust/                   (about 40 CPU minutes)
     python experiments/robust.py --data USC-HAD.zip -o robust/ --quick                (about 5)
-    python experiments/robust.py -o robust/ --table                                   (print what is there, train nothing)
+    python experiments/robust.py -o robust/ --table                             (print what is there, train nothing)
 
 `uschad-paper` windows, blocked split, 30,000 training windows. Every seed has up to three parts, each a line of
 results.jsonl: "left out" (every third label left out of training, and learnt by a linear probe from ten windows each),
-"all labels" (F1 and attackers: plain network, control, robust), and "sct" (preset paper at strength 1, with
-`--sct-rounds` above 0). A kill loses the part at work.
+"all labels" (F1 and attackers: plain network, control, robust), and "sct" (preset paper at strength 1, only with
+`--sct-rounds`). A kill loses the part at work.
 """
 
 from __future__ import annotations

@@ -7,6 +7,7 @@ for AFL the adversary names the group; nothing finer than a group is asked of th
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from keshi.censoring.games import EncoderLosses, Game, TrainingSet
+from keshi.censoring.shared import shared_descriptors
 
 GROUPS = 5  # of a measurement
 MOST_CLASSES = 20  # more different numbers with fractions are a measurement
@@ -38,6 +40,18 @@ def codes_of(values: np.ndarray) -> np.ndarray:
     return np.unique(np.searchsorted(np.unique(borders), values, side="right"), return_inverse=True)[1]
 
 
+def training_set(x: Tensor, label: Tensor, codes: Mapping[str, np.ndarray], *, weight: float) -> TrainingSet:
+    """Scaled windows and label codes, with descriptors to keep where their weight is above 0; no subject yet."""
+    nobody = torch.zeros_like(label)
+    if weight == 0:
+        return TrainingSet(x, label, nobody)
+    joint = nobody.numpy()
+    for code in codes.values():
+        joint = np.unique(joint * (int(code.max()) + 1) + code, return_inverse=True)[1]
+    kept = shared_descriptors(x.numpy(), label.numpy(), joint) * np.float32(weight**0.5)
+    return TrainingSet(x, label, nobody, torch.from_numpy(kept))
+
+
 def game_over(
     codes: Mapping[str, np.ndarray],
     data: TrainingSet,
@@ -53,7 +67,7 @@ def game_over(
     """
     games = {
         name: make_game(
-            TrainingSet(data.x, data.label, torch.from_numpy(code)), features, generator=generator, **options
+            replace(data, subject=torch.from_numpy(code)), features, generator=generator, **options
         )
         for name, code in codes.items()
         if make_game is not None

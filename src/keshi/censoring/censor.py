@@ -19,14 +19,14 @@ from sklearn.exceptions import NotFittedError as SklearnNotFittedError
 from sklearn.utils.validation import validate_data
 
 from keshi._validate import nonnegative, nonnegative_integer, one_of, positive_integer, seed_in_range
-from keshi.censoring.attributes import as_columns, codes_of, game_over
+from keshi.censoring.attributes import as_columns, codes_of, game_over, training_set
 from keshi.censoring.checkpoints import PRETRAINED_FOLDER, Checkpoint, fingerprint
 from keshi.censoring.encoded import CensoredEncoder, load_weights
 from keshi.censoring.encoders import LabelHead, make_encoder
-from keshi.censoring.games import GAMES, TrainingSet, check_options, method_name, refuse_foreign_options
+from keshi.censoring.games import GAMES, check_options, method_name, refuse_foreign_options
 from keshi.censoring.input_checks import labelled_windows, real_numbers, scale, sensitive_column
 from keshi.censoring.schedules import SCHEDULES, Schedule, preset_of
-from keshi.censoring.starts import check_start, saved_start
+from keshi.censoring.starts import check_start, saved_options, saved_start
 from keshi.censoring.training import RoundRecord, TrainingStreams, play, pretrain, use_threads
 from keshi.errors import ArtifactError, DomainError, NotFittedError
 from keshi.records.windows import Standardizer
@@ -202,9 +202,12 @@ class Censor(ClassifierMixin, TransformerMixin, BaseEstimator):
                 noise=schedule.noise,
                 generator=generator,
             )
-            head = LabelHead(schedule.features, len(labels), generator=generator)
             with np.errstate(over="ignore", invalid="ignore"):  # refused by scale() below, with a message
                 scaler = Standardizer.fit(x) if start is None else start.scaler
+            scaled, y_codes = torch.from_numpy(scale(scaler, x)), torch.from_numpy(label_codes)
+            data = training_set(scaled, y_codes, codes, weight=schedule.shared)
+            shared = 0 if data.shared is None else data.shared.shape[1]
+            head = LabelHead(schedule.features, len(labels), shared=shared, generator=generator)
             freeze = partial(
                 CensoredEncoder.of,
                 encoder,
@@ -217,9 +220,7 @@ class Censor(ClassifierMixin, TransformerMixin, BaseEstimator):
                 noise=schedule.noise,
                 noise_key=streams.numpy("noise").bytes(16).hex() if schedule.noise > 0 else "",
             )
-            scaled, y_codes = torch.from_numpy(scale(scaler, x)), torch.from_numpy(label_codes)
             # Made before the long training for the label, so that pairs nobody can form are refused at once.
-            data = TrainingSet(scaled, y_codes, torch.zeros_like(y_codes))
             game = game_over(
                 codes,
                 data,
@@ -328,16 +329,8 @@ class Censor(ClassifierMixin, TransformerMixin, BaseEstimator):
             ArtifactError: the folder is not a censored encoder, or its settings are none of a Censor.
         """
         encoder = CensoredEncoder.load(path)
-        made = encoder.settings
-        names = ("strength", "seed", "threads", "guard")  # an option that was not saved keeps its default
         try:
-            censor = cls(
-                made.get("method", "cnn"),
-                preset=Schedule(**made["schedule"]) if "schedule" in made else "paper",
-                features=encoder.features,
-                **{name: made[name] for name in names if name in made},
-                **made.get("options", {}),
-            ).check()
+            censor = cls(**saved_options(encoder)).check()
         except (TypeError, ValueError) as error:
             raise ArtifactError(f"{path} was saved with options that no Censor has: {error}") from error
         censor.encoder_ = encoder

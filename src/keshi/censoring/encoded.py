@@ -175,7 +175,8 @@ class CensoredEncoder:
         encoder = make_encoder(
             self.channels, self.length, features=self.features, noise=self.noise, generator=unused
         )
-        head = LabelHead(self.features, len(self.labels), generator=unused)
+        shared = len(self.weights.get("head.describe.bias", ()))
+        head = LabelHead(self.features, len(self.labels), shared=shared, generator=unused)
         load_weights(self, encoder, head)
         return encoder.eval().requires_grad_(False), head.eval().requires_grad_(False)
 

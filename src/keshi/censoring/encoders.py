@@ -14,10 +14,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from keshi.censoring.schedules import FEATURES
 from keshi.errors import DomainError
 
 MAPS = (50, 40, 20)
-FEATURES = 400
 DENSE_WIDTH = 200
 SHORTEST_VALID_WINDOW = 30  # samples; shorter windows leave nothing for the third unpadded convolution
 LEVELS = 2**16  # of a dropout mask's random numbers
@@ -208,12 +208,16 @@ def noisy(encoder: ConvEncoder | DenseEncoder, z: Tensor) -> Tensor:
 
 
 class LabelHead(nn.Module):
-    """M: z (n, features) -> logits (n, labels); softmax regression."""
+    """M: z (n, features) -> logits (n, labels); softmax regression.
 
-    def __init__(self, features: int, labels: int, *, generator: torch.Generator) -> None:
+    With `shared` above 0 it also has `describe`, a linear regression of so many descriptors (shared.py) on z.
+    """
+
+    def __init__(self, features: int, labels: int, *, shared: int = 0, generator: torch.Generator) -> None:
         super().__init__()
         with torch.random.fork_rng(devices=[]):
             self.linear = nn.Linear(features, labels)
+            self.describe = nn.Linear(features, shared) if shared else None
         draw_weights(self, generator)
 
     def forward(self, z: Tensor) -> Tensor:

@@ -20,6 +20,7 @@ from keshi.censoring.adversaries import SimilarityDiscriminator, SubjectClassifi
 from keshi.censoring.objectives import (
     BALANCED_PAIR_ENTROPY,
     adversarial_subject_loss,
+    description_loss,
     entropy,
     information_read,
     label_loss,
@@ -35,11 +36,15 @@ from keshi.censoring.pairs import PAIR_MODES, PairSampler
 
 @dataclass(frozen=True, eq=False)
 class TrainingSet:
-    """Scaled windows x (n, channels, length) float32; label and subject (n,) as codes from 0."""
+    """Scaled windows x (n, channels, length) float32; label and subject (n,) as codes from 0.
+
+    `shared` (n, k) are descriptors to keep beside the label, times the root of their weight; None where there are none.
+    """
 
     x: Tensor
     label: Tensor
     subject: Tensor
+    shared: Tensor | None = None
 
     def __len__(self) -> int:
         return len(self.x)
@@ -52,7 +57,14 @@ class EncoderLosses:
     label: Tensor
     adversarial: Tensor  # without its strength; a zero where the strength is 0
     adversary: Tensor  # the adversary's own loss in nats, for the health monitor only
-    own: Tensor | None = None  # the same, to be learned from where the adversary keeps learning in step 2
+    own: Tensor | None = None  # minimised as it is: descriptors to keep, an adversary that keeps learning
+
+
+def description_of(head: nn.Module, z: Tensor, data: TrainingSet, rows: Tensor) -> Tensor | None:
+    """The loss of the shared descriptors of a batch, or None where none are to be kept."""
+    if data.shared is None:
+        return None
+    return description_loss(head.describe(z), data.shared[rows])  # type: ignore[operator]
 
 
 class Game(Protocol):
@@ -111,13 +123,13 @@ class SubjectGame:
     ) -> EncoderLosses:
         rows = torch.from_numpy(rng.integers(len(self.data), size=count))
         z = encoder(self.data.x[rows])
-        label = label_loss(head(z), self.data.label[rows])
+        label, kept = label_loss(head(z), self.data.label[rows]), description_of(head, z, self.data, rows)
         if not adversarial:
-            return EncoderLosses(label, torch.zeros(()), torch.zeros(()))
+            return EncoderLosses(label, torch.zeros(()), torch.zeros(()), kept)
         logits = self.adversary(reverse_gradient(z) if self.simultaneous else z)
         subjects = self.data.subject[rows]
         term = adversarial_subject_loss(logits, subjects, target=self.target, prior=self.prior)
-        return EncoderLosses(label, term, F.cross_entropy(logits.detach(), subjects))
+        return EncoderLosses(label, term, F.cross_entropy(logits.detach(), subjects), kept)
 
 
 class ConditionalGame:
@@ -161,15 +173,15 @@ class ConditionalGame:
     ) -> EncoderLosses:
         rows = torch.from_numpy(rng.integers(len(self.data), size=count))
         z = encoder(self.data.x[rows])
-        label = label_loss(head(z), self.data.label[rows])
+        label, kept = label_loss(head(z), self.data.label[rows]), description_of(head, z, self.data, rows)
         if not adversarial:
-            return EncoderLosses(label, torch.zeros(()), torch.zeros(()))
+            return EncoderLosses(label, torch.zeros(()), torch.zeros(()), kept)
         asked = self._asked(z, rows)
         frozen = {name: value.detach() for name, value in self.adversary.named_parameters()}
         logits = torch.func.functional_call(self.adversary, frozen, (asked,))
         term = information_read(logits, self.prior[self.data.label[rows]])
         own = subject_loss(self.adversary(asked.detach()), self.data.subject[rows])
-        return EncoderLosses(label, term, own.detach(), own)
+        return EncoderLosses(label, term, own.detach(), own if kept is None else own + kept)
 
     def _asked(self, z: Tensor, rows: Tensor) -> Tensor:
         return torch.cat([z, F.one_hot(self.data.label[rows], self.labels).to(z.dtype)], dim=1)

@@ -29,6 +29,11 @@ def label_loss_of_pairs(
     return total if reduction == "sum" else total / 2
 
 
+def description_loss(described: Tensor, descriptors: Tensor) -> Tensor:
+    """Mean squared error of what z tells of the shared descriptors (n, k) of a window; see shared.py."""
+    return F.mse_loss(described, descriptors)
+
+
 def subject_loss(logits: Tensor, subjects: Tensor) -> Tensor:
     """What D minimises in step 1 of AFL: cross-entropy of the subject (max over D in eq. 1)."""
     return F.cross_entropy(logits, subjects)

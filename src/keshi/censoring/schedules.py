@@ -10,13 +10,16 @@ from dataclasses import dataclass, replace
 
 from keshi._validate import in_range, nonnegative, nonnegative_integer, positive, positive_integer
 
+FEATURES = 400  # Yang et al. (IJCAI 2015, Fig. 1)
+
 
 @dataclass(frozen=True)
 class Schedule:
     """How long and how fast to train. `iterations` is per step; batches of pairs count pairs.
 
     Where `noise` is above 0, every window's features are scaled to mean 0 and mean square 1, and get Gaussian noise of
-    this standard deviation, in training and whenever they leave the encoder.
+    this standard deviation, in training and whenever they leave the encoder. `shared` is the weight of the descriptors
+    that all people share (shared.py), for cnn, afl and maxent.
     """
 
     pretrain_epochs: int = 15  # not given; by then the loss on USC-HAD falls by under 2 % an epoch
@@ -27,8 +30,9 @@ class Schedule:
     encoder_rate: float = 2.5e-5  # RMSprop
     adversary_rate: float = 2.5e-5  # RMSprop
     dropout: float = 0.2  # not given in the paper
-    features: int = 400  # Yang et al. (IJCAI 2015, Fig. 1)
+    features: int = FEATURES
     noise: float = 0.0
+    shared: float = 0.0
     decay: bool = False  # the encoder's rate falls over the rounds, along half a cosine
 
     def __post_init__(self) -> None:
@@ -38,8 +42,14 @@ class Schedule:
             positive(name, getattr(self, name))
         nonnegative_integer("rounds", self.rounds)
         nonnegative("noise", self.noise)
+        nonnegative("shared", self.shared)
         if in_range("dropout", self.dropout, 0.0, 1.0) == 1:
             raise ValueError("dropout must lie below 1, got 1: nothing would be left to learn from.")
+
+    @property
+    def plain(self) -> Schedule:
+        """The same training of a plain network: the paper's width, no noise, the label alone."""
+        return replace(self, features=FEATURES, noise=0.0, shared=0.0)
 
     @property
     def method(self) -> str:
@@ -56,7 +66,8 @@ _ROBUST = Schedule(
     encoder_rate=1e-3,
     adversary_rate=1e-3,
     features=16,
-    noise=0.5,
+    noise=0.4,
+    shared=1.0,
     decay=True,
 )
 SCHEDULES = {

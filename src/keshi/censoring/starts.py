@@ -1,9 +1,12 @@
-"""Where a fit begins instead of with label training: another fit's network, or what an interrupted one had saved."""
+"""Where a fit begins instead of with label training: another fit's network, or what was saved of one."""
 
 from __future__ import annotations
 
+from typing import Any
+
 from keshi.censoring.checkpoints import PRETRAINED_FOLDER, Checkpoint
 from keshi.censoring.encoded import CensoredEncoder
+from keshi.censoring.schedules import Schedule
 from keshi.errors import ArtifactError, DomainError
 
 
@@ -19,6 +22,18 @@ def saved_start(saved: Checkpoint) -> CensoredEncoder | None:
             "checkpoint=, or remove this one."
         )
     return found
+
+
+def saved_options(encoder: CensoredEncoder) -> dict[str, Any]:
+    """The options of the Censor that made an encoder; one that was not saved is left to its default."""
+    made = encoder.settings
+    return {
+        "method": made.get("method", "cnn"),
+        "preset": Schedule(**made["schedule"]) if "schedule" in made else "paper",
+        "features": encoder.features,
+        **{name: made[name] for name in ("strength", "seed", "threads", "guard") if name in made},
+        **made.get("options", {}),
+    }
 
 
 def check_start(start: CensoredEncoder, wanted: CensoredEncoder) -> None:

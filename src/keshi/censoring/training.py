@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from keshi._validate import positive_integer
 from keshi.censoring.checkpoints import Checkpoint, TrainingState
 from keshi.censoring.encoders import ConvEncoder, DenseEncoder, encode_in_batches, noisy
-from keshi.censoring.games import Game, TrainingSet
+from keshi.censoring.games import Game, TrainingSet, description_of
 from keshi.censoring.objectives import label_loss
 from keshi.censoring.optimizers import rmsprop
 from keshi.censoring.schedules import SCHEDULES, Schedule
@@ -109,9 +109,10 @@ def pretrain(
         order = torch.from_numpy(rng.permutation(len(data)))
         total = 0.0
         for rows in order.split(schedule.batch_size):
-            loss = label_loss(head(encoder(data.x[rows])), data.label[rows])
+            z = encoder(data.x[rows])
+            loss, kept = label_loss(head(z), data.label[rows]), description_of(head, z, data, rows)
             optimizer.zero_grad(set_to_none=True)
-            loss.backward()
+            (loss if kept is None else loss + kept).backward()
             optimizer.step()
             total += float(loss.detach()) * len(rows)
         losses.append(total / len(data))

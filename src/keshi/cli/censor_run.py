@@ -151,7 +151,6 @@ def run_censoring(
     from keshi._validate import positive
     from keshi.auditing.identification import label_only_rate
     from keshi.censoring.censor import Censor
-    from keshi.censoring.encoders import FEATURES
     from keshi.censoring.splits import split_people
     from keshi.errors import DomainError
 
@@ -208,12 +207,8 @@ def run_censoring(
     uncensored, last = censor.pretrained_, None
     if not is_plain and (control or has_noise):
         say("the control: the plain network, with as much further training at strength 0")
-        wide = {
-            "preset": replace(
-                censor.schedule, noise=0.0, features=FEATURES, rounds=censor.schedule.rounds * control
-            ),
-            "rounds": None,
-        }
+        rounds_of_it = censor.schedule.rounds if control else 0
+        wide = {"preset": replace(censor.schedule.plain, rounds=rounds_of_it), "rounds": None}
         plain = Censor(censor.game_name, strength=0.0, **{**options, **(wide if has_noise else {})})
         plain.fit(
             train.x,
