@@ -73,7 +73,7 @@ def test_a_training_that_is_killed_goes_on_to_the_same_bytes(
     method: str, killed_in: int, tmp_path: Path
 ) -> None:
     x, y, s = simulated_people(80)
-    noise = {"noise": 0.5, "decay": True} if method == "maxent" else {}
+    noise = {"noise": 0.5, "decay": True, "shared": 1.0} if method == "maxent" else {}
     options = {"preset": replace(TINY, rounds=3, **noise), "features": 16}
     whole = Censor(method, **options).fit(x, y, subject=s)  # type: ignore[arg-type]
 
@@ -366,7 +366,7 @@ def test_the_robust_release_has_noise_that_belongs_to_the_window_and_comes_back_
     tmp_path: Path,
 ) -> None:
     x, y, s = simulated_people(80)
-    censor = Censor(preset=replace(TINY, noise=0.5, features=16)).fit(x, y, subject=s)
+    censor = Censor(preset=replace(TINY, noise=0.5, shared=1.0, features=16)).fit(x, y, subject=s)
     z = censor.transform(x)
     np.testing.assert_allclose(z[5:9], censor.transform(x[5:9].astype(np.float64)), atol=1e-5)
     clean = censor.encoder_.without_noise(x)
