@@ -60,13 +60,13 @@ class Schedule:
 _ROBUST = Schedule(
     pretrain_epochs=6,
     pretrain_rate=1e-3,
-    rounds=10,
+    rounds=6,
     iterations=200,
     batch_size=256,
     encoder_rate=1e-3,
     adversary_rate=1e-3,
     features=16,
-    noise=0.4,
+    noise=0.3,
     shared=1.0,
     decay=True,
 )
@@ -82,7 +82,7 @@ SCHEDULES = {
         encoder_rate=1e-4,
         adversary_rate=1e-3,
     ),
-    "robust-quick": replace(_ROBUST, pretrain_epochs=4, rounds=4, iterations=100),
+    "robust-quick": replace(_ROBUST, pretrain_epochs=4, rounds=3, iterations=100),
 }
 
 

@@ -32,7 +32,7 @@ def censor(
         None, help="robust or paper; robust by default, paper where --method names one of the paper's."
     ),
     rounds: int = typer.Option(
-        None, help="Alternating rounds; the preset's by default (robust 10, paper 30)."
+        None, help="Alternating rounds; the preset's by default (robust 6, paper 30)."
     ),
     seed: int = typer.Option(0, help="Fixes weights, batches, pairs and the split."),
     window: int = typer.Option(30, help="Samples per window."),

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from keshi.records.windows import Windows
 
 SUITE_ROWS = 40_000  # of training that the networks of the suite learn from, drawn at random; trees and neighbours less
+TREES = 30  # boosting rounds, one tree a person in each
 FEW = 10  # labelled windows of every left-out label
 
 
@@ -141,7 +142,8 @@ class Measurement:
         from keshi.censoring.training import use_threads
 
         task = naming_task(z_train, self.train.subject, z_known, self.known.subject)
-        chosen = {name: ATTACKERS[name] for name in ("15 nearest", "boosted trees")}
+        chosen = {"15 nearest": ATTACKERS["15 nearest"]}
+        chosen["boosted trees"] = partial(ATTACKERS["boosted trees"], rounds=TREES)
         chosen["linear"] = partial(perceptron, hidden=(), max_epochs=self.epochs, most_rows=SUITE_ROWS)
         with use_threads(self.threads):
             return attack_all(
