@@ -10,7 +10,6 @@ import typer
 
 if TYPE_CHECKING:
     from keshi.cli.censor_run import CensoringRun
-    from keshi.records.windows import Recording
 
 QUICK_WINDOWS = 30_000  # training windows of a quick run
 
@@ -75,34 +74,20 @@ def censor(
 
     Example: keshi censor USC-HAD/ --quick -o run/
     """
-    from keshi._validate import one_of, positive_integer
+    from keshi._validate import one_of
     from keshi.artifacts.atomic import refuse_to_replace
     from keshi.censoring.schedules import SCHEDULES, preset_of
     from keshi.cli.censor_run import run_censoring
-    from keshi.records.recordings import read_recordings
-    from keshi.records.windows import WINDOW_PRESETS, segment, segment_preset
+    from keshi.cli.recorded_windows import check_window_options, names, recorded_windows
 
-    if stride is not None:
-        positive_integer("stride (--stride)", stride)
-        if preset_windows:
-            raise ValueError("--preset-windows fixes its own stride; leave out --stride.")
-    one_of("split (--split)", split, ("blocked", "random", "trials"))
+    check_window_options(stride=stride, preset_windows=preset_windows, split=split)
     if preset is not None:
         one_of("preset (--preset)", preset, tuple(SCHEDULES))  # also where --quick replaces it
-    if preset_windows is not None:
-        one_of("preset-windows (--preset-windows)", preset_windows, tuple(WINDOW_PRESETS))
     refuse_to_replace(output, overwrite=overwrite)  # now, rather than after hours of training
-    found = read_recordings(
-        recordings, label=label, subject=subject, trial=trial, channels=_names(channels), rate=rate
-    )
-    strangers = _named_subjects(unknown, found) if unknown is not None else None
-    if preset_windows:
-        windows = segment_preset(found, preset_windows)
-        strangers = WINDOW_PRESETS[preset_windows].unknown if strangers is None else strangers
-    else:
-        too_short = "skip" if skip_short else "refuse"
-        step = max(1, window // 2) if stride is None else stride
-        windows = segment(found, window=window, stride=step, too_short=too_short)
+    windows, strangers = recorded_windows(
+        recordings, label=label, subject=subject, trial=trial, channels=channels, rate=rate, window=window,
+        stride=stride, preset_windows=preset_windows, unknown=unknown, skip_short=skip_short,
+    )  # fmt: skip
     options: dict[str, Any] = {
         name: value for name, value in (("target", target), ("pairs", pairs)) if value is not None
     }
@@ -137,7 +122,7 @@ def censor(
         control=control,
         threads=threads,
         noise=noise,
-        leave_out=_names(leave_out) or (),
+        leave_out=names(leave_out) or (),
         suite=suite,
         progress=_say,
         **common,
@@ -247,20 +232,6 @@ def write_run(result: CensoringRun, output: Path, *, overwrite: bool = False, on
         (folder / "private").mkdir()
         result.encoder.save(folder / "release", files=files)
         store.write_atomically(folder / "private" / "audit.json", store.json_to_bytes(result.audit()))
-
-
-def _named_subjects(text: str, recordings: list[Recording]) -> tuple:
-    """The subjects that `--unknown 11,12,13` names, as the recordings spell them."""
-    by_name = {str(recording.subject): recording.subject for recording in recordings}
-    names = _names(text)
-    if not names:
-        raise ValueError(f"unknown (--unknown) must name at least one subject, got {text!r}; leave it out.")
-    return tuple(by_name.get(name, name) for name in names)
-
-
-def _names(text: str | None) -> tuple[str, ...] | None:
-    """The names of a list with commas; None where the option was not given."""
-    return None if text is None else tuple(name.strip() for name in text.split(",") if name.strip())
 
 
 def _say(line: str) -> None:
