@@ -1,7 +1,7 @@
 """Preset robust against fresh attackers on USC-HAD: what is kept and what leaks, beside every control, over seeds.
 
 
-    KESHI_DATA=path/to/data python experiments/robust.py -o robust/                   (about 40 CPU minutes)
+    KESHI_DATA=path/to/data python experiments/robust.py -o robust/                   (about 20 CPU minutes)
     python experiments/robust.py --data USC-HAD.zip -o robust/ --quick                (about 5)
     python experiments/robust.py -o robust/ --table                             (print what is there, train nothing)
 
