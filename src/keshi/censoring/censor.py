@@ -7,7 +7,7 @@ training (SCT), learned similarity matching (LSM). Judged by measured leakage; t
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import asdict, replace
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -26,7 +26,7 @@ from keshi.censoring.encoders import LabelHead, make_encoder
 from keshi.censoring.games import GAMES, check_options, method_name, refuse_foreign_options
 from keshi.censoring.input_checks import labelled_windows, real_numbers, scale, sensitive_column
 from keshi.censoring.schedules import SCHEDULES, Schedule, preset_of
-from keshi.censoring.starts import check_start, saved_options, saved_start
+from keshi.censoring.starts import check_start, options_to_save, saved_options, saved_start
 from keshi.censoring.training import RoundRecord, TrainingStreams, play, pretrain, use_threads
 from keshi.errors import ArtifactError, DomainError, NotFittedError
 from keshi.records.windows import Standardizer
@@ -40,11 +40,11 @@ class Censor(ClassifierMixin, TransformerMixin, BaseEstimator):
     """Windows of several people -> an encoder that keeps the label and hides the person; a scikit-learn estimator.
 
     Args:
-        method: "maxent" (what goes with preset robust), "cnn" (no adversary), "afl-mlp", "afl-dnn", "afl-grl" (AFL with
-            gradient reversal), "sct" (alias "scl", what goes with preset paper) or "lsm".
+        method: "maxent" (goes with preset robust), "cnn" (no adversary), "afl-mlp", "afl-dnn", "afl-grl" (gradient
+            reversal), "sct" (or "scl"; goes with preset paper), "lsm".
         strength: weight of the adversarial term, the paper's lambda; 0 is the control, continued training.
-        preset: "robust", "paper", their short forms "robust-quick" and "quick", or a schedules.Schedule of your own;
-            None is robust, but paper where a method of the paper is named.
+        preset: "robust", "paper", their short forms "robust-quick" and "quick", or your own schedules.Schedule. None is
+            robust, but paper where a method of the paper is named.
         rounds: rounds of the two alternating steps; those of the preset by default.
         seed: fixes weights, batches, pairs and dropout; with `threads` it fixes every byte of the result.
         features: width of z; the preset's by default (robust 16, paper 400).
@@ -63,8 +63,7 @@ class Censor(ClassifierMixin, TransformerMixin, BaseEstimator):
         n_features_in_: channels of a window, or columns of a table.
 
     Example:
-        >>> censor = Censor(preset="robust").fit(x, y, subject=s)  # doctest: +SKIP
-        >>> z = censor.transform(x)  # doctest: +SKIP
+        >>> z = Censor(preset="robust").fit(x, y, subject=s).transform(x)  # doctest: +SKIP
     """
 
     encoder_: CensoredEncoder
@@ -129,11 +128,9 @@ class Censor(ClassifierMixin, TransformerMixin, BaseEstimator):
 
     def check(self) -> Censor:
         """Raise ValueError where an option is none, before any data is seen; returns self."""
-        if self.method is not None:
-            method_name(self.method)
-        schedule = self.schedule
+        name, schedule = self.game_name, self.schedule
         check_options(self.game_options)
-        refuse_foreign_options(self.game_name, self.game_options)
+        refuse_foreign_options(name, self.game_options)
         if schedule.noise > 0 and schedule.features < 2:
             raise ValueError("features must be at least 2 where they get noise: one alone would always be 0.")
         nonnegative("strength", self.strength)
@@ -346,15 +343,8 @@ class Censor(ClassifierMixin, TransformerMixin, BaseEstimator):
         return self.encoder_
 
     def _settings(self, **more: Any) -> dict[str, Any]:
-        return {
-            "method": self.game_name,
-            "strength": float(self.strength),
-            "preset": "own" if isinstance(self.preset, Schedule) else preset_of(self.preset, self.method),
-            "seed": self.seed,
-            "features": self.schedule.features,
-            "threads": self.threads,
-            "guard": self.guard,
-            "schedule": asdict(self.schedule),
-            "options": dict(self.game_options),
-            **more,
-        }
+        preset = "own" if isinstance(self.preset, Schedule) else preset_of(self.preset, self.method)
+        return (
+            options_to_save(self.get_params(), self.schedule, self.game_name, preset, self.game_options)
+            | more
+        )

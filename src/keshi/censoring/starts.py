@@ -1,7 +1,9 @@
-"""Where a fit begins instead of with label training: another fit's network, or what was saved of one."""
+"""Where a fit begins instead of with label training, and what a saved encoder says of how it was made."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import asdict
 from typing import Any
 
 from keshi.censoring.checkpoints import PRETRAINED_FOLDER, Checkpoint
@@ -22,6 +24,21 @@ def saved_start(saved: Checkpoint) -> CensoredEncoder | None:
             "checkpoint=, or remove this one."
         )
     return found
+
+
+def options_to_save(
+    given: Mapping[str, Any], schedule: Schedule, method: str, preset: str, game_options: Mapping[str, str]
+) -> dict[str, Any]:
+    """What a saved encoder says of the Censor that made it: JSON values; `saved_options` reads them."""
+    return {
+        "method": method,
+        "strength": float(given["strength"]),
+        "preset": preset,
+        **{name: given[name] for name in ("seed", "threads", "guard")},
+        "features": schedule.features,
+        "schedule": asdict(schedule),
+        "options": dict(game_options),
+    }
 
 
 def saved_options(encoder: CensoredEncoder) -> dict[str, Any]:
