@@ -10,6 +10,7 @@ from keshi.auditing.attackers import (
     attack_all,
     boosted_trees,
     naming_task,
+    noise_aware,
     perceptron,
     score,
     sensor_offset,
@@ -82,3 +83,14 @@ def test_people_who_are_in_the_test_only_are_refused() -> None:
     z, s = people(40)
     with pytest.raises(DomainError, match="nobody in the test who is not in training"):
         naming_task(z[s < 3], s[s < 3], z, s)
+
+
+def test_the_noise_aware_attacker_is_bayes_rule_written_out_and_beats_none_who_know_more() -> None:
+    (clean, s), (hidden, s_test) = people(300, told=3.0), people(120, told=3.0, seed=1)
+    noisy = hidden + 0.7 * np.random.default_rng(5).normal(size=hidden.shape)
+    task = naming_task(clean, s, noisy, s_test)
+    log_p = noise_aware(task, clean_train=clean, noisy_test=noisy, noise=0.7)
+    density = np.exp(-((noisy[:, None] - clean[None]) ** 2).sum(axis=2) / (2 * 0.7**2))
+    joint = np.stack([density[:, s == person].sum(axis=1) for person in range(4)], axis=1)
+    np.testing.assert_allclose(np.exp(log_p), joint / joint.sum(axis=1, keepdims=True), atol=2e-6)
+    assert score(log_p, s_test).accuracy > 0.8

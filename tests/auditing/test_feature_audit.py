@@ -10,9 +10,10 @@ from keshi.errors import RecordsError
 
 
 @pytest.fixture(autouse=True)
-def two_small_attackers(monkeypatch):
-    """The large one takes most of the seconds and finds nothing else here."""
-    monkeypatch.setattr("keshi.auditing.feature_audit.ATTACKERS", {"linear": (), "60": (60,)})
+def three_small_attackers(monkeypatch):
+    """The large one and the trees take most of the seconds and find nothing else here."""
+    monkeypatch.setattr("keshi.auditing.feature_audit.NETWORKS", {"linear": (), "60": (60,)})
+    monkeypatch.setattr("keshi.auditing.feature_audit.OTHERS", ("15 nearest",))
 
 
 def windows(*, telling, trials=10, people=6, rows=12, seed=0):
@@ -31,11 +32,17 @@ def test_features_that_tell_the_person_are_a_leak_and_those_that_do_not_are_none
     assert found.verdict == "leak"
     assert found.worst[1].accuracy > 0.7
     assert found.label_macro_f1 > 0.9
+    assert set(found.attackers) == {"linear", "60", "15 nearest"}
+    assert found.attackers["15 nearest"].accuracy > 0.6
+    # strangers lie further from each other than two windows of one of them
+    assert found.verification.eer < 0.3
+    assert found.verification.people == 2
     json.dumps(found.to_json())
     z, who, label, recording = windows(telling=0.0, trials=20, rows=6)
     blind = audit_features(z, who, label=label, trial=recording, max_epochs=3)
     assert blind.verdict == "no leak found"
     assert blind.worst[1].accuracy < 0.3
+    assert abs(blind.verification.eer - 0.5) < 0.1
 
 
 def test_an_attacker_above_the_floor_at_95_percent_only_is_no_leak_where_several_are_tried():

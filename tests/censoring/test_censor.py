@@ -10,7 +10,7 @@ import torch
 from keshi.auditing.identification import identify
 from keshi.censoring.censor import Censor
 from keshi.censoring.encoded import CensoredEncoder
-from keshi.censoring.training import Schedule
+from keshi.censoring.schedules import SCHEDULES, Schedule
 from keshi.errors import ArtifactError, DomainError, NotFittedError, RecordsError
 
 TINY = Schedule(
@@ -35,7 +35,7 @@ def tiny(method: str = "sct", **options: object) -> Censor:
     return Censor(method, preset=TINY, features=16, **options)  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize("method", ["cnn", "afl-mlp", "afl-dnn", "afl-grl", "sct", "scl", "lsm"])
+@pytest.mark.parametrize("method", ["maxent", "cnn", "afl-mlp", "afl-dnn", "afl-grl", "sct", "scl", "lsm"])
 def test_every_method_fits_transforms_predicts_and_comes_back_from_disk(method: str, tmp_path: Path) -> None:
     x, y, s = simulated_people(80)
     censor = tiny(method).fit(x, y, subject=s)
@@ -68,11 +68,14 @@ def test_starting_from_a_pretrained_encoder_gives_the_same_bytes_as_training_it_
     assert not np.array_equal(whole.transform(x), whole.pretrained_.transform(x))
 
 
-@pytest.mark.parametrize("killed_in", [1, 2, 3])
-def test_a_training_that_is_killed_goes_on_to_the_same_bytes(killed_in: int, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("method", "killed_in"), [("sct", 1), ("sct", 2), ("sct", 3), ("maxent", 2)])
+def test_a_training_that_is_killed_goes_on_to_the_same_bytes(
+    method: str, killed_in: int, tmp_path: Path
+) -> None:
     x, y, s = simulated_people(80)
-    options = {"preset": replace(TINY, rounds=3), "features": 16}
-    whole = Censor("sct", **options).fit(x, y, subject=s)  # type: ignore[arg-type]
+    noise = {"noise": 0.5, "decay": True, "shared": 1.0} if method == "maxent" else {}
+    options = {"preset": replace(TINY, rounds=3, **noise), "features": 16}
+    whole = Censor(method, **options).fit(x, y, subject=s)  # type: ignore[arg-type]
 
     def kill(number: int, encoder: CensoredEncoder) -> dict[str, float]:
         if number == killed_in:
@@ -80,9 +83,9 @@ def test_a_training_that_is_killed_goes_on_to_the_same_bytes(killed_in: int, tmp
         return {}
 
     with pytest.raises(KeyboardInterrupt):
-        Censor("sct", **options).fit(x, y, subject=s, checkpoint=tmp_path / "c", on_round=kill)  # type: ignore[arg-type]
+        Censor(method, **options).fit(x, y, subject=s, checkpoint=tmp_path / "c", on_round=kill)  # type: ignore[arg-type]
     seen: list[int] = []
-    again = Censor("sct", **options).fit(  # type: ignore[arg-type]
+    again = Censor(method, **options).fit(  # type: ignore[arg-type]
         x, y, subject=s, checkpoint=tmp_path / "c", on_round=lambda number, encoder: seen.append(number) or {},
         progress=lambda line: pytest.fail("trained again for the label") if "epoch" in line else None,
     )  # fmt: skip
@@ -178,8 +181,10 @@ def test_errors_before_and_during_fit_say_what_was_expected() -> None:
 def test_options_are_checked_before_any_data() -> None:
     with pytest.raises(ValueError, match="strength must be a finite number of at least 0, got -1"):
         Censor(strength=-1).check()
-    with pytest.raises(ValueError, match="preset must be one of paper, quick; got 'robust'"):
-        Censor(preset="robust").check()
+    with pytest.raises(
+        ValueError, match="preset must be one of robust, paper, quick, robust-quick; got 'best'"
+    ):
+        Censor(preset="best").check()
     with pytest.raises(ValueError, match="rounds must be a whole number of at least 0, got -1"):
         Censor(rounds=-1).check()
     with pytest.raises(ValueError, match="method afl-dnn takes target; got pairs, reduction"):
@@ -187,7 +192,9 @@ def test_options_are_checked_before_any_data() -> None:
     with pytest.raises(ValueError, match="method cnn takes no options; got target"):
         Censor("cnn", target="prior").check()
     assert Censor("scl").check().method == "scl"  # as scikit-learn asks: an option stays as it was given
-    assert Censor().schedule == Schedule()
+    assert Censor("sct").schedule == Censor(preset="paper").schedule == Schedule()
+    assert Censor().schedule == SCHEDULES["robust"]
+    assert (Censor().game_name, Censor(preset="quick").game_name) == ("maxent", "sct")
     assert Censor(preset=replace(TINY, rounds=9)).schedule.rounds == 9
 
 
@@ -204,7 +211,7 @@ def test_options_are_checked_before_any_data() -> None:
         ({"strength": "1"}, "strength must be a finite number of at least 0, got '1'"),
         ({"strength": None}, "strength must be a finite number of at least 0, got None"),
         ({"strength": float("nan")}, "strength must be a finite number of at least 0, got nan"),
-        ({"preset": None}, "preset must be one of paper, quick; got None"),
+        ({"preset": 3}, "preset must be one of robust, paper, quick, robust-quick; got 3"),
         ({"guard": 1}, "guard must be True or False, got 1"),
         ({"target": "up"}, "target must be one of flip, prior; got 'up'"),
         ({"pairs": "all"}, "pairs must be one of balanced, .*; got 'all'"),
@@ -230,7 +237,7 @@ def test_the_settings_hold_every_option_and_a_loaded_censor_trains_the_same_enco
         "method", "strength", "schedule", "seed", "features", "threads", "guard", "game_options",
     ):  # fmt: skip
         assert getattr(loaded, name) == getattr(first, name), name
-    assert loaded.schedule == replace(TINY, rounds=1)
+    assert loaded.schedule == replace(TINY, rounds=1, features=16)
     before = first.transform(x)
     np.testing.assert_array_equal(loaded.fit(x, y, subject=s).transform(x), before)
 
@@ -345,6 +352,51 @@ def test_labels_may_come_as_lists_and_pandas_columns() -> None:
 
 
 def test_the_paper_preset_is_the_schedule_of_the_paper() -> None:
-    paper = Censor().schedule
+    paper = Censor("sct").schedule
     assert (paper.rounds, paper.iterations * paper.batch_size, paper.batch_size) == (30, 200_000, 100)
     assert (paper.pretrain_rate, paper.encoder_rate, paper.adversary_rate) == (1e-4, 2.5e-5, 2.5e-5)
+
+
+ROBUST = replace(
+    SCHEDULES["robust"], pretrain_epochs=4, pretrain_rate=3e-3, rounds=2, iterations=30, batch_size=64
+)
+
+
+def test_the_robust_release_has_noise_that_belongs_to_the_window_and_comes_back_from_disk(
+    tmp_path: Path,
+) -> None:
+    x, y, s = simulated_people(80)
+    censor = Censor(preset=replace(TINY, noise=0.5, shared=1.0, features=16)).fit(x, y, subject=s)
+    z = censor.transform(x)
+    np.testing.assert_allclose(z[5:9], censor.transform(x[5:9].astype(np.float64)), atol=1e-5)
+    clean = censor.encoder_.without_noise(x)
+    np.testing.assert_allclose(clean.mean(axis=1), 0, atol=1e-5)
+    np.testing.assert_allclose((clean**2).mean(axis=1), 1, atol=1e-2)
+    np.testing.assert_allclose(z - clean, 0.5 * censor.encoder_.drawn_noise(x), atol=1e-6)
+    np.testing.assert_array_equal(censor.predict(x), censor.encoder_.predict_from_features(z))
+    censor.save(tmp_path / "robust")
+    loaded = Censor.load(tmp_path / "robust")
+    np.testing.assert_array_equal(loaded.transform(x), z)
+    assert loaded.schedule == censor.schedule
+    np.testing.assert_array_equal(loaded.fit(x, y, subject=s).transform(x), z)
+
+
+def test_the_robust_preset_keeps_the_label_and_hides_people_from_a_fresh_attacker() -> None:
+    x, y, s = simulated_people(400)
+    known, held = simulated_people(400, seed=1), simulated_people(200, seed=2)
+    leak = {}
+    for name, censor in (
+        ("robust", Censor(preset=ROBUST)),
+        ("plain", Censor("maxent", strength=0.0, preset=replace(ROBUST, noise=0.0, features=100))),
+    ):
+        censor.fit(x, y, subject=s)
+        z, z_held = censor.transform(known[0]), censor.transform(held[0])
+        leak[name] = identify(z, known[2], z_held, held[2], hidden=(32,), max_epochs=4).accuracy
+        assert censor.score(held[0], held[1]) > 0.9
+    assert leak["plain"] > 0.5  # the person is an offset of one channel; guessing is 0.25
+    assert leak["robust"] < 0.4
+
+
+def test_one_feature_cannot_carry_noise() -> None:
+    with pytest.raises(ValueError, match="features must be at least 2 where they get noise"):
+        Censor(features=1).check()

@@ -22,9 +22,12 @@ def windows(n: int = 60) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     return rng.normal(size=(n, 2, 12)).astype(np.float32), np.arange(n) % 2, np.arange(n) // 2 % 3
 
 
-def test_scikit_learn_finds_no_fault() -> None:
+@pytest.mark.parametrize("robust", [{}, {"noise": 0.3, "shared": 1.0}], ids=["plain", "robust"])
+def test_scikit_learn_finds_no_fault(robust: dict[str, float]) -> None:
     """Its checks pass no person, so they are of the method that needs none; there is no exception to declare."""
-    schedule = Schedule(pretrain_epochs=12, pretrain_rate=1e-2, batch_size=32, rounds=0, dropout=0.0)
+    schedule = Schedule(
+        pretrain_epochs=12, pretrain_rate=1e-2, batch_size=32, rounds=0, dropout=0.0, **robust
+    )
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         results = check_estimator(Censor("cnn", preset=schedule, features=8), on_fail=None, on_skip=None)

@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from torch import nn
 
 from keshi.censoring.encoders import ConvEncoder, LabelHead
-from keshi.censoring.games import GAMES, PairGame, SubjectGame, TrainingSet, method_name
+from keshi.censoring.games import GAMES, ConditionalGame, PairGame, SubjectGame, TrainingSet, method_name
 from keshi.censoring.pairs import PairSampler
 from keshi.errors import DomainError
 
@@ -108,6 +109,32 @@ def test_afl_knows_the_base_rates_of_its_people() -> None:
     assert game.prior.tolist() == [0.75, 0.25]
 
 
+def test_the_conditional_adversary_knows_the_base_rates_of_every_label_and_the_entropy_they_leave() -> None:
+    label, subject = torch.tensor([0, 0, 0, 0, 1, 1]), torch.tensor([0, 0, 0, 1, 1, 1])
+    game = ConditionalGame(TrainingSet(torch.zeros(6, 2, 8), label, subject), 6, generator=generator())
+    # with one more window for everybody
+    torch.testing.assert_close(game.prior, torch.tensor([[4 / 6, 2 / 6], [1 / 4, 3 / 4]]))
+    left = -(0.75 * math.log(0.75) + 0.25 * math.log(0.25))
+    assert game.uninformed == pytest.approx(4 / 6 * left)
+
+
+def test_in_step_2_the_conditional_adversary_learns_from_its_own_loss_alone_and_the_encoder_from_the_other() -> (
+    None
+):
+    training = data()
+    game = ConditionalGame(training, 6, generator=generator())
+    encoder, head = nn.Sequential(nn.Flatten(), nn.Linear(16, 6)), nn.Linear(6, 2)
+    losses = game.encoder_losses(encoder, head, 40, np.random.default_rng(0), adversarial=True)
+    losses.adversarial.backward(retain_graph=True)
+    assert all(p.grad is None for p in game.adversary.parameters())
+    assert encoder[1].weight.grad.abs().sum() > 0
+    encoder.zero_grad(set_to_none=True)
+    assert losses.own is not None
+    losses.own.backward()
+    assert all(p.grad is not None for p in game.adversary.parameters())
+    assert encoder[1].weight.grad is None
+
+
 def test_empty_pair_sets_are_noted_and_impossible_ones_refused() -> None:
     # Each person did one activity of their own.
     lonely = TrainingSet(torch.zeros(4, 2, 8), torch.tensor([0, 0, 1, 1]), torch.tensor([0, 0, 1, 1]))
@@ -122,7 +149,7 @@ def test_names_of_methods() -> None:
     assert method_name("scl") == "sct"
     assert method_name("afl-dnn") == "afl-dnn"
     with pytest.raises(
-        ValueError, match="method must be one of cnn, afl-mlp, afl-dnn, afl-grl, sct, lsm; got 'gan'"
+        ValueError, match="method must be one of cnn, afl-mlp, afl-dnn, afl-grl, sct, lsm, maxent; got 'gan'"
     ):
         method_name("gan")
     with pytest.raises(ValueError, match="target must be one of flip, prior"):

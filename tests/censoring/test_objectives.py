@@ -129,3 +129,18 @@ def test_unknown_targets_are_refused() -> None:
 def test_entropy_of_equal_counts_is_the_logarithm_of_their_number() -> None:
     assert objectives.entropy(torch.tensor([3, 3, 3, 3, 0])) == pytest.approx(math.log(4))
     assert objectives.entropy(torch.tensor([9, 0])) == 0.0
+
+
+def test_information_read_is_zero_at_the_base_rates_and_bounded_by_their_rarest_person() -> None:
+    prior = torch.tensor([[0.7, 0.2, 0.1], [0.1, 0.1, 0.8]], dtype=torch.float64)
+    assert float(objectives.information_read(prior.log() + 3.0, prior)) == pytest.approx(0, abs=1e-12)
+    sure = torch.tensor([[0.0, 0.0, 60.0], [0.0, 0.0, 60.0]], dtype=torch.float64)
+    expected = (math.log(1 / 0.1) + math.log(1 / 0.8)) / 2  # certain of the third person, whoever it was
+    assert float(objectives.information_read(sure, prior)) == pytest.approx(expected)
+    logits = torch.tensor([[0.3, -1.0, 0.5], [2.0, 0.0, 0.1]], dtype=torch.float64, requires_grad=True)
+    q = torch.softmax(logits, 1).detach()
+    written_out = (q * (q / prior).log()).sum(1).mean()
+    assert float(objectives.information_read(logits, prior).detach()) == pytest.approx(float(written_out))
+    # a step down the gradient brings the claim nearer to the base rates
+    step = logits.detach() - gradient(objectives.information_read(logits, prior), logits)
+    assert objectives.information_read(step, prior) < written_out

@@ -261,7 +261,8 @@ def test_a_folder_of_pictures_by_class_is_read_without_an_option():
 
 
 def test_features_are_attacked_with_gates_and_a_page_and_files_of_other_arrays_refused(monkeypatch):
-    monkeypatch.setattr("keshi.auditing.feature_audit.ATTACKERS", {"linear": ()})  # the others take seconds
+    monkeypatch.setattr("keshi.auditing.feature_audit.NETWORKS", {"linear": ()})  # the others take seconds
+    monkeypatch.setattr("keshi.auditing.feature_audit.OTHERS", ())
     monkeypatch.setattr("keshi.auditing.identification.SHORTEST_EPOCH", 5)
     rng = np.random.default_rng(0)
     who = np.repeat(np.arange(4), 200)

@@ -13,7 +13,7 @@ from keshi.auditing import identification
 from keshi.censoring import training
 from keshi.censoring.certified import CertifiedEncoder
 from keshi.censoring.encoded import CensoredEncoder
-from keshi.cli import censor_budget, censor_run
+from keshi.cli import censor_budget, censor_figures, censor_run
 from keshi.cli.censor import censor
 from keshi.errors import ArtifactError, DomainError, RecordsError
 
@@ -23,13 +23,14 @@ app.command()(censor)
 
 @pytest.fixture(autouse=True)
 def short_schedules(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("paper", "quick"):
+    for name in ("paper", "quick", "robust", "robust-quick"):
         short = replace(
             training.SCHEDULES[name], pretrain_epochs=2, pretrain_rate=1e-3, rounds=2, iterations=4
         )
         monkeypatch.setitem(training.SCHEDULES, name, short)
     monkeypatch.setattr(censor_run, "ATTACK_EPOCHS", 1)
     monkeypatch.setattr(identification, "SHORTEST_EPOCH", 1)
+    monkeypatch.setattr(censor_figures, "TREES", 2)
 
 
 @pytest.fixture
@@ -59,10 +60,10 @@ COLUMNS = ("--label", "activity", "--subject", "person", "--window", "10")
 
 def test_a_run_prints_its_figures_and_writes_two_folders(people_csv: Path, tmp_path: Path) -> None:
     out = tmp_path / "run"
-    result = run(people_csv, *COLUMNS, "--method", "scl", "--unknown", "Dee, Eve", "-o", out)
+    result = run(people_csv, *COLUMNS, "--method", "scl", "--unknown", "Dee, Eve", "--no-suite", "-o", out)
     lines = result.stdout.splitlines()  # type: ignore[attr-defined]
     assert result.exit_code == 0  # type: ignore[attr-defined]
-    assert 6 <= len(lines) <= 8
+    assert 6 <= len(lines) <= 9
     assert lines[0].split() == ["sct,", "strength", "1,", "2", "rounds", "before", "after", "control"]
     assert any(line.startswith("label F1, known people") for line in lines)
     assert any(
@@ -80,9 +81,42 @@ def test_a_run_prints_its_figures_and_writes_two_folders(people_csv: Path, tmp_p
     assert len(audit["learning_curve"]) == 2
 
 
+def test_every_attacker_and_every_control_stands_beside_the_features(
+    people_csv: Path, tmp_path: Path
+) -> None:
+    more = people_csv.read_text().splitlines()
+    more += [line.replace(",run,", f",{new},") for new in ("hop", "row") for line in more if ",run," in line]
+    people_csv.write_text("\n".join(more) + "\n")
+    out = tmp_path / "run"
+    result = run(people_csv, *COLUMNS, "--leave-out", "hop,row", "--unknown", "Dee,Eve", "-o", out)
+    text = result.stdout  # type: ignore[attr-defined]
+    assert text.startswith("maxent, strength 1, 2 rounds")
+    for attacker in ("linear", "15 nearest", "boosted trees", "sensor offset", "noise aware"):
+        assert f"\n  {attacker} " in text
+    assert "left-out labels, F1 of a probe" in text
+    audit = json.loads((out / "private" / "audit.json").read_text())
+    assert audit["left_out_labels"] == ["hop", "row"]
+    assert set(audit["without_features"]) == {
+        "majority", "true label only", "predicted label only", "softmax only", "raw window"
+    }  # fmt: skip
+    assert audit["before"]["attackers"]["linear"]["accuracy"] <= 1
+    encoder = CensoredEncoder.load(out / "release")
+    assert (encoder.labels, encoder.features, encoder.noise) == (("run", "walk"), 16, 0.3)
+    worst = max(
+        one["accuracy"] for one in [audit["after"]["attacker"], *audit["after"]["attackers"].values()]
+    )
+    found = min(audit["without_features"][name] for name in ("softmax only", "predicted label only"))
+    assert ("If the label is all that is wanted" in text) == (found <= worst)
+
+
+def test_a_label_to_leave_out_that_is_not_there_is_refused(people_csv: Path, tmp_path: Path) -> None:
+    with pytest.raises(DomainError, match="labels to leave out \\['swim'\\] do not occur"):
+        run(people_csv, *COLUMNS, "--leave-out", "swim", "-o", tmp_path / "run")
+
+
 def test_the_release_names_nobody_and_holds_no_measured_figure(people_csv: Path, tmp_path: Path) -> None:
     out = tmp_path / "run"
-    run(people_csv, *COLUMNS, "--no-control", "-o", out)
+    run(people_csv, *COLUMNS, "--no-control", "--no-suite", "-o", out)
     everything = b"".join(file.read_bytes() for file in (out / "release").iterdir())
     for secret in (b"Ann", b"Bob", b"Cyd", b"Dee", b"Eve", b"f1_", b"accuracy", b"measures"):
         assert secret not in everything
@@ -92,7 +126,9 @@ def test_the_release_names_nobody_and_holds_no_measured_figure(people_csv: Path,
 
 
 def test_json_is_the_audit_and_nothing_else_on_stdout(people_csv: Path, tmp_path: Path) -> None:
-    result = run(people_csv, *COLUMNS, "--json", "--method", "cnn", "--quick", "-o", tmp_path / "run")
+    result = run(
+        people_csv, *COLUMNS, "--json", "--method", "cnn", "--quick", "--no-suite", "-o", tmp_path / "run"
+    )
     audit = json.loads(result.stdout)  # type: ignore[attr-defined]
     assert audit == json.loads((tmp_path / "run" / "private" / "audit.json").read_text())
     assert audit["before"] == audit["after"]
@@ -103,7 +139,7 @@ def test_a_release_with_noise_prints_what_is_proven_beside_what_is_measured(
     people_csv: Path, tmp_path: Path
 ) -> None:
     out = tmp_path / "run"
-    result = run(people_csv, *COLUMNS, "--method", "cnn", "--noise", 2, "-o", out)
+    result = run(people_csv, *COLUMNS, "--method", "cnn", "--noise", 2, "--no-suite", "-o", out)
     text = result.stdout  # type: ignore[attr-defined]
     assert "with noise of 2 clipping norms: label F1" in text
     assert "proven: From one window no attacker names the person more often than" in text
@@ -117,7 +153,7 @@ def test_a_release_with_noise_prints_what_is_proven_beside_what_is_measured(
     assert audit["window"]["accuracy"] == pytest.approx(0.528, abs=0.001)
     x = np.zeros((2, 2, 10), dtype=np.float32)
     assert not np.array_equal(encoder.transform(x), encoder.transform(x))
-    run(people_csv, *COLUMNS, "--method", "cnn", "-o", tmp_path / "plain")
+    run(people_csv, *COLUMNS, "--method", "cnn", "--no-suite", "-o", tmp_path / "plain")
     with pytest.raises(ArtifactError, match="released without noise"):
         CertifiedEncoder.load(tmp_path / "plain" / "release")
     with pytest.raises(ValueError, match=r"noise \(--noise\) must be a finite number above 0, got 0"):
@@ -126,7 +162,7 @@ def test_a_release_with_noise_prints_what_is_proven_beside_what_is_measured(
 
 def test_the_encoder_is_exported_where_asked_for(people_csv: Path, tmp_path: Path) -> None:
     pytest.importorskip("onnx")
-    run(people_csv, *COLUMNS, "--method", "cnn", "--onnx", "-o", tmp_path / "run")
+    run(people_csv, *COLUMNS, "--method", "cnn", "--no-suite", "--onnx", "-o", tmp_path / "run")
     assert (tmp_path / "run" / "release" / "encoder.onnx").stat().st_size > 1000
 
 
@@ -165,10 +201,10 @@ def test_an_existing_output_is_refused_before_any_training(people_csv: Path, tmp
         run(people_csv, *COLUMNS, "-o", out, "--overwrite")
     assert (out / "thesis.txt").read_text() == "precious"
     mine = tmp_path / "mine"
-    run(people_csv, *COLUMNS, "--method", "cnn", "-o", mine)
+    run(people_csv, *COLUMNS, "--method", "cnn", "--no-suite", "-o", mine)
     with pytest.raises(ArtifactError, match="exists"):
-        run(people_csv, *COLUMNS, "--method", "cnn", "-o", mine)
-    run(people_csv, *COLUMNS, "--method", "cnn", "-o", mine, "--overwrite")
+        run(people_csv, *COLUMNS, "--method", "cnn", "--no-suite", "-o", mine)
+    run(people_csv, *COLUMNS, "--method", "cnn", "--no-suite", "-o", mine, "--overwrite")
 
 
 def test_wrong_input_is_said_and_nothing_is_written(people_csv: Path, tmp_path: Path) -> None:
@@ -185,7 +221,11 @@ def test_wrong_input_is_said_and_nothing_is_written(people_csv: Path, tmp_path: 
         ("--unknown", " , ", r"unknown \(--unknown\) must name at least one subject, got ' , '"),
         ("--split", "half", r"split \(--split\) must be one of blocked, random, trials; got 'half'"),
         ("--preset-windows", "mine", r"preset-windows \(--preset-windows\) must be one of uschad-paper"),
-        ("--preset", "long", r"preset \(--preset\) must be one of paper, quick; got 'long'"),
+        (
+            "--preset",
+            "long",
+            r"preset \(--preset\) must be one of robust, paper, quick, robust-quick; got 'long'",
+        ),
         ("--strength", -1, "strength must be a finite number of at least 0, got -1"),
         ("--seed", -1, "seed must be a whole number from 0"),
         ("--target", "up", "target must be one of flip, prior; got 'up'"),
@@ -206,7 +246,7 @@ def test_a_csv_with_a_time_stamp_is_read_once_its_channels_are_named(
     common = (path, *COLUMNS, "--method", "cnn")
     with pytest.raises(RecordsError, match=r"'time' hold other values.*\(--channels ax,ay,az\)"):
         run(*common, "-o", tmp_path / "run")
-    run(*common, "--channels", "ay, ax", "--rate", 50, "-o", tmp_path / "run")
+    run(*common, "--channels", "ay, ax", "--rate", 50, "--no-suite", "-o", tmp_path / "run")
     assert CensoredEncoder.load(tmp_path / "run" / "release").channels == 2
     with pytest.raises(DomainError, match=r"no column 'az'; it has time, person.*\(--channels\)"):
         run(*common, "--channels", "ax,az", "-o", tmp_path / "other")
@@ -225,7 +265,7 @@ def test_a_stride_below_one_is_refused(people_csv: Path, tmp_path: Path, stride:
 def test_the_guard_can_be_left_out_and_the_release_says_so(people_csv: Path, tmp_path: Path) -> None:
     for flag, guard in (("--guard", True), ("--no-guard", False)):
         out = tmp_path / flag
-        run(people_csv, *COLUMNS, "--no-control", flag, "--rounds", 1, "-o", out)
+        run(people_csv, *COLUMNS, "--no-control", "--no-suite", flag, "--rounds", 1, "-o", out)
         assert CensoredEncoder.load(out / "release").settings["guard"] is guard
 
 

@@ -1,4 +1,4 @@
-"""FeatureAudit: do features of recordings tell who it was? Fresh attackers of several sizes, beside their floors.
+"""FeatureAudit: do features of recordings tell who it was? Fresh attackers of several kinds, beside their floors.
 
 Takes arrays of any system. torch is imported by the attackers, scikit-learn where the label is learnt.
 """
@@ -14,12 +14,16 @@ from typing import Any
 import numpy as np
 
 from keshi._validate import in_range, same_length
-from keshi.auditing.identification import HIDDEN, Identification, identify, label_only_rate
+from keshi.auditing.attackers import ATTACKERS, Task, naming_task, score
+from keshi.auditing.identification import HIDDEN, Identification, identify, label_only_rate, trial_interval
 from keshi.auditing.labels import macro_f1
 from keshi.auditing.release_attacks import FALSE_ALARM, Risk
-from keshi.errors import RecordsError
+from keshi.auditing.verification import Verification, verify
+from keshi.errors import DomainError, RecordsError
 
-ATTACKERS: dict[str, tuple[int, ...]] = {"linear": (), "200": (200,), "800-200": HIDDEN}
+NETWORKS: dict[str, tuple[int, ...]] = {"linear": (), "200": (200,), "800-200": HIDDEN}
+OTHERS = ("15 nearest", "boosted trees")  # of attackers.ATTACKERS
+STRANGERS = 0.3  # share of the people that verification is tried on; it learns on the others
 FEWEST_HELD_TRIALS = 30  # an interval over fewer recordings says little
 TEST_SHARE = 0.25
 
@@ -37,6 +41,8 @@ class FeatureAudit:
         subjects, train_rows, test_rows, test_trials: Sizes; without trials each row counts as one.
         reason: Why nothing can be said; None where the figures count.
         predicted_only: Share right when naming the most frequent person of the predicted label; None without softmax.
+        verification: How well two windows of people the attacker never met are told to be of one person or of two;
+            None with fewer than four people, or where nobody has two recordings of a label.
         beside: What -> the worst attacker on it, over the same rows: "softmax" (the least that tells the label), "raw"
             (what the features were made from), "second release".
     """
@@ -52,6 +58,7 @@ class FeatureAudit:
     reason: str | None = None
     predicted_only: float | None = None
     beside: dict[str, Identification] = field(default_factory=dict)
+    verification: Verification | None = None
 
     @property
     def worst(self) -> tuple[str, Identification]:
@@ -182,9 +189,11 @@ def audit_features(
         raise RecordsError("naming the person needs at least 2 people with at least 2 trials each.")
     known = ~held & np.isin(who, who[held])
 
+    false_alarm = FALSE_ALARM / (len(NETWORKS) + len(OTHERS))
+
     def attacked(what: str, features: np.ndarray) -> dict[str, Identification]:
         results = {}
-        for name, hidden in ATTACKERS.items():
+        for name, hidden in NETWORKS.items():
             if progress is not None:
                 progress(f"attacker {name} on {what}")
             results[name] = identify(
@@ -196,8 +205,14 @@ def audit_features(
                 hidden=hidden,
                 seed=seed,
                 max_epochs=max_epochs,
-                false_alarm=FALSE_ALARM / len(ATTACKERS),
+                false_alarm=false_alarm,
             )
+        task = naming_task(features[known], subject[known], features[held], subject[held])
+        for name in OTHERS:
+            if progress is not None:
+                progress(f"attacker {name} on {what}")
+            log_p = ATTACKERS[name](task, seed=seed)
+            results[name] = _identified(log_p, task, recording[held], seed=seed, false_alarm=false_alarm)
         return results
 
     found = attacked("the features", z)
@@ -225,7 +240,45 @@ def audit_features(
         reason,
         None if guess is None else label_only_rate(guess[known], subject[known], guess[held], subject[held]),
         beside,
+        _verified(z, subject, recording, label, seed=seed),
     )
+
+
+def _identified(
+    log_p: np.ndarray, task: Task, recording: np.ndarray, *, seed: int, false_alarm: float
+) -> Identification:
+    """Log-probabilities (rows, people) as the result that a network's would be."""
+    found = score(log_p, task.code_test, trial=recording, seed=seed)
+    correct = log_p.argmax(axis=1) == task.code_test
+    least = trial_interval(correct, recording, seed=seed, beside=(false_alarm,))[2]
+    return Identification(
+        **asdict(found),
+        majority=float((task.code_test == np.bincount(task.code_train).argmax()).mean()),
+        epochs=0,
+        subjects=task.classes,
+        rows=len(correct),
+        least=least,
+    )
+
+
+def _verified(
+    z: np.ndarray, subject: np.ndarray, recording: np.ndarray, label: np.ndarray | None, *, seed: int
+) -> Verification | None:
+    """Strangers told apart; None where there are too few people or recordings."""
+    people = np.random.default_rng(seed).permutation(np.unique(subject))
+    strange = np.isin(subject, people[: max(2, round(STRANGERS * len(people)))])
+    try:
+        return verify(
+            z[~strange],
+            subject[~strange],
+            z[strange],
+            subject[strange],
+            trial_test=recording[strange],
+            label_test=None if label is None else label[strange],
+            seed=seed,
+        )
+    except DomainError:
+        return None
 
 
 def _held_out(who: np.ndarray, recording: np.ndarray, *, test_share: float, seed: int) -> np.ndarray:

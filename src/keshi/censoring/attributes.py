@@ -6,14 +6,16 @@ for AFL the adversary names the group; nothing finer than a group is asked of th
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from keshi.censoring.games import EncoderLosses, Game
+from keshi.censoring.games import EncoderLosses, Game, TrainingSet
+from keshi.censoring.shared import shared_descriptors
 
 GROUPS = 5  # of a measurement
 MOST_CLASSES = 20  # more different numbers with fractions are a measurement
@@ -38,6 +40,41 @@ def codes_of(values: np.ndarray) -> np.ndarray:
     return np.unique(np.searchsorted(np.unique(borders), values, side="right"), return_inverse=True)[1]
 
 
+def training_set(x: Tensor, label: Tensor, codes: Mapping[str, np.ndarray], *, weight: float) -> TrainingSet:
+    """Scaled windows and label codes, with descriptors to keep where their weight is above 0; no subject yet."""
+    nobody = torch.zeros_like(label)
+    if weight == 0:
+        return TrainingSet(x, label, nobody)
+    joint = nobody.numpy()
+    for code in codes.values():
+        joint = np.unique(joint * (int(code.max()) + 1) + code, return_inverse=True)[1]
+    kept = shared_descriptors(x.numpy(), label.numpy(), joint) * np.float32(weight**0.5)
+    return TrainingSet(x, label, nobody, torch.from_numpy(kept))
+
+
+def game_over(
+    codes: Mapping[str, np.ndarray],
+    data: TrainingSet,
+    make_game: Callable[..., Game] | None,
+    *,
+    features: int,
+    generator: torch.Generator,
+    **options: str,
+) -> Game | None:
+    """The game to erase the attributes with these codes (n,) from `data`, whose subject is not looked at.
+
+    None where there is nothing to erase, or no method to do it.
+    """
+    games = {
+        name: make_game(
+            replace(data, subject=torch.from_numpy(code)), features, generator=generator, **options
+        )
+        for name, code in codes.items()
+        if make_game is not None
+    }
+    return JointGame(games) if len(games) > 1 else next(iter(games.values()), None)
+
+
 class JointGame:
     """One game per attribute, played at once: adversaries side by side, adversarial terms added.
 
@@ -51,6 +88,7 @@ class JointGame:
         self.uninformed = sum(game.uninformed for game in self.games)
         self.notes = tuple(f"{name}: {note}" for name, game in games.items() for note in game.notes)
         self.simultaneous = all(game.simultaneous for game in self.games)
+        self.has_step1 = all(game.has_step1 for game in self.games)
 
     def adversary_loss(self, z: Tensor, count: int, rng: np.random.Generator) -> Tensor:
         return torch.stack([game.adversary_loss(z, count, rng) for game in self.games]).sum()
@@ -61,8 +99,10 @@ class JointGame:
         losses = [
             game.encoder_losses(encoder, head, count, rng, adversarial=adversarial) for game in self.games
         ]
+        own = [one.own for one in losses if one.own is not None]
         return EncoderLosses(
             torch.stack([one.label for one in losses]).mean(),
             torch.stack([one.adversarial for one in losses]).sum(),
             torch.stack([one.adversary for one in losses]).sum(),
+            torch.stack(own).sum() if own else None,
         )

@@ -1,13 +1,13 @@
 """Censor: learn a representation that keeps the label and loses the person.
 
-Adversarial feature learning (AFL), similarity confusion training (SCT) and learned similarity matching (LSM),
-Iwasawa et al. (JSAI 2018). What it learns is judged by measured leakage; it has no worst-case guarantee.
+Preset robust, and the methods of Iwasawa et al. (JSAI 2018): adversarial feature learning (AFL), similarity confusion
+training (SCT), learned similarity matching (LSM). Judged by measured leakage; there is no worst-case guarantee.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import asdict, replace
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -19,22 +19,15 @@ from sklearn.exceptions import NotFittedError as SklearnNotFittedError
 from sklearn.utils.validation import validate_data
 
 from keshi._validate import nonnegative, nonnegative_integer, one_of, positive_integer, seed_in_range
-from keshi.censoring.attributes import JointGame, as_columns, codes_of
+from keshi.censoring.attributes import as_columns, codes_of, game_over, training_set
 from keshi.censoring.checkpoints import PRETRAINED_FOLDER, Checkpoint, fingerprint
 from keshi.censoring.encoded import CensoredEncoder, load_weights
-from keshi.censoring.encoders import FEATURES, LabelHead, make_encoder
-from keshi.censoring.games import GAMES, TrainingSet, check_options, method_name, refuse_foreign_options
+from keshi.censoring.encoders import LabelHead, make_encoder
+from keshi.censoring.games import GAMES, check_options, method_name, refuse_foreign_options
 from keshi.censoring.input_checks import labelled_windows, real_numbers, scale, sensitive_column
-from keshi.censoring.starts import check_start, saved_start
-from keshi.censoring.training import (
-    SCHEDULES,
-    RoundRecord,
-    Schedule,
-    TrainingStreams,
-    play,
-    pretrain,
-    use_threads,
-)
+from keshi.censoring.schedules import SCHEDULES, Schedule, preset_of
+from keshi.censoring.starts import check_start, options_to_save, saved_options, saved_start
+from keshi.censoring.training import RoundRecord, TrainingStreams, play, pretrain, use_threads
 from keshi.errors import ArtifactError, DomainError, NotFittedError
 from keshi.records.windows import Standardizer
 
@@ -47,13 +40,14 @@ class Censor(ClassifierMixin, TransformerMixin, BaseEstimator):
     """Windows of several people -> an encoder that keeps the label and hides the person; a scikit-learn estimator.
 
     Args:
-        method: "cnn" (no adversary), "afl-mlp", "afl-dnn", "afl-grl" (AFL with gradient reversal), "sct" (alias
-            "scl") or "lsm".
+        method: "maxent" (goes with preset robust), "cnn" (no adversary), "afl-mlp", "afl-dnn", "afl-grl" (gradient
+            reversal), "sct" (or "scl"; goes with preset paper), "lsm".
         strength: weight of the adversarial term, the paper's lambda; 0 is the control, continued training.
-        preset: "paper", "quick", or a training.Schedule of your own.
+        preset: "robust", "paper", their short forms "robust-quick" and "quick", or your own schedules.Schedule. None is
+            robust, but paper where a method of the paper is named.
         rounds: rounds of the two alternating steps; those of the preset by default.
         seed: fixes weights, batches, pairs and dropout; with `threads` it fixes every byte of the result.
-        features: width of z.
+        features: width of z; the preset's by default (robust 16, paper 400).
         threads: torch threads to use while training.
         guard: end step 2 of a round early once the adversary is fooled, because the flipped term of eq. 1 has no lower
             bound and can ruin the label while the leak stays. False follows the paper to the letter.
@@ -62,15 +56,14 @@ class Censor(ClassifierMixin, TransformerMixin, BaseEstimator):
 
     Attributes:
         encoder_: the frozen CensoredEncoder.
-        pretrained_: the same network before censoring, the plain CNN.
+        pretrained_: the same network before censoring; of preset paper, the plain CNN.
         curve_: one RoundRecord a round.
         warnings_: sentences the user should read.
         classes_: the labels, in the order of `predict_proba`.
         n_features_in_: channels of a window, or columns of a table.
 
     Example:
-        >>> censor = Censor("sct", strength=1.0, preset="quick").fit(x, y, subject=s)  # doctest: +SKIP
-        >>> z = censor.transform(x)  # doctest: +SKIP
+        >>> z = Censor(preset="robust").fit(x, y, subject=s).transform(x)  # doctest: +SKIP
     """
 
     encoder_: CensoredEncoder
@@ -80,13 +73,13 @@ class Censor(ClassifierMixin, TransformerMixin, BaseEstimator):
 
     def __init__(
         self,
-        method: str = "sct",
+        method: str | None = None,
         *,
         strength: float = 1.0,
-        preset: str | Schedule = "paper",
+        preset: str | Schedule | None = None,
         rounds: int | None = None,
         seed: int = 0,
-        features: int = FEATURES,
+        features: int | None = None,
         threads: int = 1,
         guard: bool = True,
         target: str | None = None,
@@ -110,14 +103,22 @@ class Censor(ClassifierMixin, TransformerMixin, BaseEstimator):
 
     @property
     def schedule(self) -> Schedule:
-        """The training schedule that preset and rounds amount to."""
+        """The training schedule that preset, rounds and features amount to."""
         if isinstance(self.preset, Schedule):
             schedule = self.preset
         else:
-            schedule = SCHEDULES[one_of("preset", self.preset, tuple(SCHEDULES))]
-        if self.rounds is None:
-            return schedule
-        return replace(schedule, rounds=nonnegative_integer("rounds", self.rounds))
+            name = preset_of(self.preset, self.method)
+            schedule = SCHEDULES[one_of("preset", name, tuple(SCHEDULES))]
+        if self.rounds is not None:
+            schedule = replace(schedule, rounds=nonnegative_integer("rounds", self.rounds))
+        if self.features is not None:
+            schedule = replace(schedule, features=positive_integer("features", self.features))
+        return schedule
+
+    @property
+    def game_name(self) -> str:
+        """The one name of the method, that of the schedule where none is given."""
+        return self.schedule.method if self.method is None else method_name(self.method)
 
     @property
     def game_options(self) -> dict[str, str]:
@@ -127,14 +128,15 @@ class Censor(ClassifierMixin, TransformerMixin, BaseEstimator):
 
     def check(self) -> Censor:
         """Raise ValueError where an option is none, before any data is seen; returns self."""
-        refuse_foreign_options(method_name(self.method), self.game_options)
+        name, schedule = self.game_name, self.schedule
         check_options(self.game_options)
+        refuse_foreign_options(name, self.game_options)
+        if schedule.noise > 0 and schedule.features < 2:
+            raise ValueError("features must be at least 2 where they get noise: one alone would always be 0.")
         nonnegative("strength", self.strength)
         if not isinstance(self.guard, bool):
             raise ValueError(f"guard must be True or False, got {self.guard!r}.")
-        _ = self.schedule
         seed_in_range(self.seed)
-        positive_integer("features", self.features)
         positive_integer("threads", self.threads)
         return self
 
@@ -173,7 +175,7 @@ class Censor(ClassifierMixin, TransformerMixin, BaseEstimator):
                 no classes or could not be saved (dates); `start` does not fit the windows.
         """
         self.check()
-        method = method_name(self.method)
+        method, schedule = self.game_name, self.schedule
         x = self._windows(X, fitting=True)
         if subject is None and method != "cnn":
             raise DomainError(
@@ -190,11 +192,19 @@ class Censor(ClassifierMixin, TransformerMixin, BaseEstimator):
         with use_threads(self.threads):
             generator = streams.torch("weights")  # of the first weights, later of the dropout masks
             encoder = make_encoder(
-                channels, length, features=self.features, dropout=self.schedule.dropout, generator=generator
+                channels,
+                length,
+                features=schedule.features,
+                dropout=schedule.dropout,
+                noise=schedule.noise,
+                generator=generator,
             )
-            head = LabelHead(self.features, len(labels), generator=generator)
             with np.errstate(over="ignore", invalid="ignore"):  # refused by scale() below, with a message
                 scaler = Standardizer.fit(x) if start is None else start.scaler
+            scaled, y_codes = torch.from_numpy(scale(scaler, x)), torch.from_numpy(label_codes)
+            data = training_set(scaled, y_codes, codes, weight=schedule.shared)
+            shared = 0 if data.shared is None else data.shared.shape[1]
+            head = LabelHead(schedule.features, len(labels), shared=shared, generator=generator)
             freeze = partial(
                 CensoredEncoder.of,
                 encoder,
@@ -204,23 +214,18 @@ class Censor(ClassifierMixin, TransformerMixin, BaseEstimator):
                 channels=channels,
                 length=length,
                 label_dtype=labels.dtype.str if labels.dtype.kind in "iuf" else None,
+                noise=schedule.noise,
+                noise_key=streams.numpy("noise").bytes(16).hex() if schedule.noise > 0 else "",
             )
-            scaled, y_codes = torch.from_numpy(scale(scaler, x)), torch.from_numpy(label_codes)
             # Made before the long training for the label, so that pairs nobody can form are refused at once.
-            data = TrainingSet(scaled, y_codes, torch.zeros_like(y_codes))
-            adversary = streams.torch("adversary")
-            make_game = GAMES[method]
-            games = {
-                name: make_game(
-                    TrainingSet(scaled, y_codes, torch.from_numpy(code)),
-                    self.features,
-                    generator=adversary,
-                    **self.game_options,
-                )
-                for name, code in codes.items()
-                if make_game is not None
-            }
-            game = JointGame(games) if len(games) > 1 else next(iter(games.values()), None)
+            game = game_over(
+                codes,
+                data,
+                GAMES[method],
+                features=schedule.features,
+                generator=streams.torch("adversary"),
+                **self.game_options,
+            )
             saved = None
             if checkpoint is not None:
                 begin = [] if start is None else [start.weights[name] for name in sorted(start.weights)]
@@ -230,7 +235,7 @@ class Censor(ClassifierMixin, TransformerMixin, BaseEstimator):
             trained_here = start is None
             if start is None:
                 rng = streams.numpy("pretraining")
-                pretrain(encoder, head, data, schedule=self.schedule, rng=rng, progress=progress)
+                pretrain(encoder, head, data, schedule=schedule, rng=rng, progress=progress)
             else:
                 check_start(start, freeze(settings={}))
                 load_weights(start, encoder, head)
@@ -246,7 +251,7 @@ class Censor(ClassifierMixin, TransformerMixin, BaseEstimator):
 
             curve: tuple[RoundRecord, ...] = ()
             warnings: tuple[str, ...] = ()
-            if game is not None and self.schedule.rounds > 0:
+            if game is not None and schedule.rounds > 0:
                 # Masks restart here, so that a fit from `start` meets the same ones as a whole fit.
                 generator.manual_seed(streams.seed("dropout"))
                 outcome = play(
@@ -255,7 +260,7 @@ class Censor(ClassifierMixin, TransformerMixin, BaseEstimator):
                     head,
                     data,
                     strength=self.strength,
-                    schedule=self.schedule,
+                    schedule=schedule,
                     streams=streams,
                     guard=self.guard,
                     on_round=measure if on_round else None,
@@ -321,16 +326,8 @@ class Censor(ClassifierMixin, TransformerMixin, BaseEstimator):
             ArtifactError: the folder is not a censored encoder, or its settings are none of a Censor.
         """
         encoder = CensoredEncoder.load(path)
-        made = encoder.settings
-        names = ("strength", "seed", "threads", "guard")  # an option that was not saved keeps its default
         try:
-            censor = cls(
-                made.get("method", "cnn"),
-                preset=Schedule(**made["schedule"]) if "schedule" in made else "paper",
-                features=encoder.features,
-                **{name: made[name] for name in names if name in made},
-                **made.get("options", {}),
-            ).check()
+            censor = cls(**saved_options(encoder)).check()
         except (TypeError, ValueError) as error:
             raise ArtifactError(f"{path} was saved with options that no Censor has: {error}") from error
         censor.encoder_ = encoder
@@ -346,15 +343,8 @@ class Censor(ClassifierMixin, TransformerMixin, BaseEstimator):
         return self.encoder_
 
     def _settings(self, **more: Any) -> dict[str, Any]:
-        return {
-            "method": method_name(self.method),
-            "strength": float(self.strength),
-            "preset": "own" if isinstance(self.preset, Schedule) else self.preset,
-            "seed": self.seed,
-            "features": self.features,
-            "threads": self.threads,
-            "guard": self.guard,
-            "schedule": asdict(self.schedule),
-            "options": dict(self.game_options),
-            **more,
-        }
+        preset = "own" if isinstance(self.preset, Schedule) else preset_of(self.preset, self.method)
+        return (
+            options_to_save(self.get_params(), self.schedule, self.game_name, preset, self.game_options)
+            | more
+        )

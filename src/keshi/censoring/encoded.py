@@ -15,9 +15,11 @@ import numpy as np
 import torch
 from torch import nn
 
+from keshi._validate import nonnegative
 from keshi.artifacts import store
 from keshi.censoring.encoders import ConvEncoder, DenseEncoder, LabelHead, encode_in_batches, make_encoder
 from keshi.censoring.input_checks import real_numbers, refuse_missing, refuse_overflow, scale
+from keshi.censoring.window_noise import window_noise
 from keshi.errors import ArtifactError, DomainError
 from keshi.records.windows import Standardizer
 
@@ -40,6 +42,8 @@ class CensoredEncoder:
         channels, length: of the windows it takes.
         settings: how it was made (method, strength, preset, ...); JSON values only.
         label_dtype: numpy's name of the labels' number type, such as "|i1"; None for text and truth values.
+        noise: standard deviation of the noise that every window's features get, see window_noise.py; 0 is none.
+        noise_key: of that noise, 16 bytes in hexadecimal digits.
     """
 
     weights: Mapping[str, np.ndarray]
@@ -49,6 +53,8 @@ class CensoredEncoder:
     length: int
     settings: Mapping[str, Any]
     label_dtype: str | None = None
+    noise: float = 0.0
+    noise_key: str = ""
 
     @classmethod
     def of(
@@ -62,6 +68,8 @@ class CensoredEncoder:
         length: int,
         settings: Mapping[str, Any],
         label_dtype: str | None = None,
+        noise: float = 0.0,
+        noise_key: str = "",
     ) -> CensoredEncoder:
         """A frozen copy of two networks as they are now."""
         weights = {
@@ -69,7 +77,7 @@ class CensoredEncoder:
             for part, module in (("encoder", encoder), ("head", head))
             for name, value in module.state_dict().items()
         }
-        return cls(weights, scaler, labels, channels, length, dict(settings), label_dtype)
+        return cls(weights, scaler, labels, channels, length, dict(settings), label_dtype, noise, noise_key)
 
     @property
     def features(self) -> int:
@@ -77,8 +85,16 @@ class CensoredEncoder:
         return self.weights["head.linear.weight"].shape[1]
 
     def transform(self, x: np.ndarray) -> np.ndarray:
-        """Windows x (n, channels, length) in their own units -> z (n, features) float32."""
+        """Windows x (n, channels, length) in their own units -> z (n, features) float32, with their noise."""
         return self._encoded(x).numpy()
+
+    def without_noise(self, x: np.ndarray) -> np.ndarray:
+        """z as it is before the noise: for audits, never for release."""
+        return self._encoded(x, noisy=False).numpy()
+
+    def drawn_noise(self, x: np.ndarray) -> np.ndarray:
+        """The standard normal numbers (n, features) that belong to windows x; `transform` adds `noise` times these."""
+        return window_noise(x, self.features, key=bytes.fromhex(self.noise_key))
 
     def predict_proba(self, x: np.ndarray) -> np.ndarray:
         """Probability of every label (n, labels), in the order of `labels`."""
@@ -114,6 +130,7 @@ class CensoredEncoder:
                 "channels": self.channels,
                 "length": self.length,
                 "guarantee": NO_GUARANTEE,
+                **({"noise": self.noise, "noise_key": self.noise_key} if self.noise > 0 else {}),
                 "training": dict(self.settings),
             },
             files={WEIGHTS_FILE: store.tensors_to_bytes(arrays), **(files or {})},
@@ -139,6 +156,8 @@ class CensoredEncoder:
                 length=int(settings["length"]),
                 settings=dict(settings["training"]),
                 label_dtype=_number_type(settings.get("label_dtype")),
+                noise=nonnegative("noise", float(settings.get("noise", 0.0))),
+                noise_key=bytes.fromhex(settings.get("noise_key", "")).hex(),
             )
             np.array(loaded.labels, dtype=loaded.label_dtype)
             _ = loaded._networks  # refuse weights that do not fit now, not at the first use
@@ -153,12 +172,15 @@ class CensoredEncoder:
     @cached_property
     def _networks(self) -> tuple[ConvEncoder | DenseEncoder, LabelHead]:
         unused = torch.Generator().manual_seed(0)  # every weight is replaced below
-        encoder = make_encoder(self.channels, self.length, features=self.features, generator=unused)
-        head = LabelHead(self.features, len(self.labels), generator=unused)
+        encoder = make_encoder(
+            self.channels, self.length, features=self.features, noise=self.noise, generator=unused
+        )
+        shared = len(self.weights.get("head.describe.bias", ()))
+        head = LabelHead(self.features, len(self.labels), shared=shared, generator=unused)
         load_weights(self, encoder, head)
         return encoder.eval().requires_grad_(False), head.eval().requires_grad_(False)
 
-    def _encoded(self, x: np.ndarray) -> torch.Tensor:
+    def _encoded(self, x: np.ndarray, *, noisy: bool = True) -> torch.Tensor:
         x = real_numbers(x)
         if x.shape[1:] != (self.channels, self.length):
             raise DomainError(
@@ -170,6 +192,8 @@ class CensoredEncoder:
             self._networks[0], torch.from_numpy(np.ascontiguousarray(scale(self.scaler, x)))
         )
         refuse_overflow(x, z.numpy())
+        if noisy and self.noise > 0:
+            z += self.noise * torch.from_numpy(self.drawn_noise(x))
         return z
 
 

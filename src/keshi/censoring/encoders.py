@@ -11,12 +11,13 @@ import math
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
+from keshi.censoring.schedules import FEATURES
 from keshi.errors import DomainError
 
 MAPS = (50, 40, 20)
-FEATURES = 400
 DENSE_WIDTH = 200
 SHORTEST_VALID_WINDOW = 30  # samples; shorter windows leave nothing for the third unpadded convolution
 LEVELS = 2**16  # of a dropout mask's random numbers
@@ -59,6 +60,30 @@ class _RectifyAndDrop(torch.autograd.Function):
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None]:
         (z,) = ctx.saved_tensors
         return torch.ops.aten.threshold_backward(gradients[0], z, 0.0).mul_(ctx.scale), None, None
+
+
+class NoisyFeatures(nn.Module):
+    """Every window's features scaled to mean 0 and mean square 1; in training with Gaussian noise added.
+
+    The scale is fixed so that features cannot outgrow the noise. Outside training the noise is left to whoever releases
+    the features (encoded.py).
+    """
+
+    epsilon = 1e-5  # torch's default; a window whose features are all equal stays at 0
+
+    def __init__(self, width: int, noise: float, generator: torch.Generator) -> None:
+        super().__init__()
+        self.width = width
+        self.noise = noise
+        self.generator = generator
+
+    def forward(self, x: Tensor) -> Tensor:
+        z = F.layer_norm(x, (self.width,), eps=self.epsilon)
+        return self.added(z) if self.training else z
+
+    def added(self, z: Tensor) -> Tensor:
+        """z and fresh noise."""
+        return z + self.noise * torch.empty_like(z).normal_(generator=self.generator)
 
 
 class ConvEncoder(nn.Module):
@@ -149,21 +174,50 @@ class DenseEncoder(nn.Module):
 
 
 def make_encoder(
-    channels: int, length: int, *, features: int, dropout: float = 0.2, generator: torch.Generator
+    channels: int,
+    length: int,
+    *,
+    features: int,
+    dropout: float = 0.2,
+    noise: float = 0.0,
+    generator: torch.Generator,
 ) -> ConvEncoder | DenseEncoder:
-    """The encoder for windows of `length` samples; rows of a table are windows of one sample."""
+    """The encoder for windows of `length` samples; rows of a table are windows of one sample.
+
+    With `noise` above 0 a linear layer from the usual width to `features`, and NoisyFeatures, follow.
+    """
+    wide = FEATURES if noise > 0 else features
+    encoder: ConvEncoder | DenseEncoder
     if length == 1:
-        return DenseEncoder(channels, features=features, dropout=dropout, generator=generator)
-    return ConvEncoder(channels, length, features=features, dropout=dropout, generator=generator)
+        encoder = DenseEncoder(channels, features=wide, dropout=dropout, generator=generator)
+    else:
+        encoder = ConvEncoder(channels, length, features=wide, dropout=dropout, generator=generator)
+    if noise > 0:
+        with torch.random.fork_rng(devices=[]):
+            narrow = nn.Sequential(nn.Linear(wide, features), NoisyFeatures(features, noise, generator))
+        draw_weights(narrow, generator)
+        encoder.layers.extend(narrow)
+        encoder.features = features
+    return encoder
+
+
+def noisy(encoder: ConvEncoder | DenseEncoder, z: Tensor) -> Tensor:
+    """Features of evaluation mode with the noise that training mode adds; unchanged where there is none."""
+    last = encoder.layers[-1]
+    return last.added(z) if isinstance(last, NoisyFeatures) else z
 
 
 class LabelHead(nn.Module):
-    """M: z (n, features) -> logits (n, labels); softmax regression."""
+    """M: z (n, features) -> logits (n, labels); softmax regression.
 
-    def __init__(self, features: int, labels: int, *, generator: torch.Generator) -> None:
+    With `shared` above 0 it also has `describe`, a linear regression of so many descriptors (shared.py) on z.
+    """
+
+    def __init__(self, features: int, labels: int, *, shared: int = 0, generator: torch.Generator) -> None:
         super().__init__()
         with torch.random.fork_rng(devices=[]):
             self.linear = nn.Linear(features, labels)
+            self.describe = nn.Linear(features, shared) if shared else None
         draw_weights(self, generator)
 
     def forward(self, z: Tensor) -> Tensor:

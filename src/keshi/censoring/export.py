@@ -1,7 +1,8 @@
 """A censored encoder as ONNX, for a phone or a watch: windows in their own units -> features and probabilities.
 
-The graph is written node by node from the encoder's few kinds of layers, so no tracing of torch is involved. The noise
-of a certified release is no part of it: that must be drawn where the features leave the device.
+The graph is written node by node from the encoder's few kinds of layers, so no tracing of torch is involved. An encoder
+of preset robust has a second input, standard normal numbers to be drawn where the features leave the device, so that
+features without noise cannot be had by accident. The noise of a certified release is no part of the graph.
 Needs the package onnx; running the result needs onnxruntime: pip install keshi[onnx].
 """
 
@@ -16,7 +17,7 @@ from torch import nn
 
 from keshi._validate import positive_integer
 from keshi.censoring.encoded import CensoredEncoder
-from keshi.censoring.encoders import RectifiedDropout
+from keshi.censoring.encoders import NoisyFeatures, RectifiedDropout
 
 OPSET = 17  # what phones of the last years run
 IR_VERSION = 8  # that goes with it
@@ -40,7 +41,8 @@ class OnnxCheck:
 def onnx_bytes(encoder: CensoredEncoder) -> bytes:
     """The encoder as the bytes of an .onnx file.
 
-    Input "windows" (n, channels, length) float32; outputs "features" (n, features), "probabilities" (n, labels).
+    Input "windows" (n, channels, length) float32, and "noise" (n, features), standard normal, where the encoder was
+    trained with noise; outputs "features" (n, features), "probabilities" (n, labels).
     """
     onnx = _package("onnx")
     graph = _Graph(onnx)
@@ -51,8 +53,15 @@ def onnx_bytes(encoder: CensoredEncoder) -> bytes:
     network, head = encoder._networks
     layers = list(network.layers)
     for number, layer in enumerate(layers):
-        last = number == len(layers) - 1
+        last = number == len(layers) - 1 and encoder.noise == 0
         value = graph.layer(layer, value, name="features" if last else None)
+    inputs = [("windows", ["n", encoder.channels, encoder.length])]
+    if encoder.noise > 0:
+        scaled = graph.add(
+            "Mul", "noise", graph.constant(np.array(encoder.noise, np.float32), "std_of_noise")
+        )
+        graph.add("Add", value, scaled, name="features")
+        inputs.append(("noise", ["n", encoder.features]))
     logits = graph.layer(head.linear, "features")
     graph.add("Softmax", logits, name="probabilities", axis=1)
     helper, single = onnx.helper, onnx.TensorProto.FLOAT
@@ -60,7 +69,7 @@ def onnx_bytes(encoder: CensoredEncoder) -> bytes:
         helper.make_graph(
             graph.nodes,
             "keshi censored encoder",
-            [helper.make_tensor_value_info("windows", single, ["n", encoder.channels, encoder.length])],
+            [helper.make_tensor_value_info(name, single, shape) for name, shape in inputs],
             [
                 helper.make_tensor_value_info("features", single, ["n", encoder.features]),
                 helper.make_tensor_value_info("probabilities", single, ["n", len(encoder.labels)]),
@@ -88,15 +97,19 @@ def check_onnx(data: bytes, encoder: CensoredEncoder, x: np.ndarray, *, repeats:
     session = runtime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
     windows = np.ascontiguousarray(x, dtype=np.float32)
     expected = encoder.transform(windows)
+    given = {"windows": windows}
+    if encoder.noise > 0:
+        given["noise"] = encoder.drawn_noise(windows)
     began = time.perf_counter()
-    (found,) = session.run(["features"], {"windows": windows})
+    (found,) = session.run(["features"], given)
     batched = (time.perf_counter() - began) / len(windows)
     difference = float(np.abs(found - expected).max() / max(1.0, float(np.abs(expected).max())))
     if difference > LARGEST_DIFFERENCE:
         raise RuntimeError(f"the exported encoder differs from the trained one by {difference:.3g}.")
+    one = {name: values[:1] for name, values in given.items()}
     began = time.perf_counter()
     for _ in range(repeats):
-        session.run(["features"], {"windows": windows[:1]})
+        session.run(["features"], one)
     return OnnxCheck(difference, len(data), (time.perf_counter() - began) / repeats, batched)
 
 
@@ -121,6 +134,9 @@ class _Graph:
         """One layer of an encoder or head; a kind that is not known is an error of ours."""
         if isinstance(layer, RectifiedDropout):  # nothing is dropped outside training
             return self.add("Relu", value, name=name)
+        if isinstance(layer, NoisyFeatures):
+            ones = self.constant(np.ones(layer.width, np.float32), "ones")
+            return self.add("LayerNormalization", value, ones, name=name, axis=1, epsilon=layer.epsilon)
         if isinstance(layer, nn.Flatten):
             return self.add("Flatten", value, name=name, axis=1)
         if isinstance(layer, nn.MaxPool2d):

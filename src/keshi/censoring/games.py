@@ -20,7 +20,9 @@ from keshi.censoring.adversaries import SimilarityDiscriminator, SubjectClassifi
 from keshi.censoring.objectives import (
     BALANCED_PAIR_ENTROPY,
     adversarial_subject_loss,
+    description_loss,
     entropy,
+    information_read,
     label_loss,
     label_loss_of_pairs,
     learned_similarity,
@@ -34,11 +36,15 @@ from keshi.censoring.pairs import PAIR_MODES, PairSampler
 
 @dataclass(frozen=True, eq=False)
 class TrainingSet:
-    """Scaled windows x (n, channels, length) float32; label and subject (n,) as codes from 0."""
+    """Scaled windows x (n, channels, length) float32; label and subject (n,) as codes from 0.
+
+    `shared` (n, k) are descriptors to keep beside the label, times the root of their weight; None where there are none.
+    """
 
     x: Tensor
     label: Tensor
     subject: Tensor
+    shared: Tensor | None = None
 
     def __len__(self) -> int:
         return len(self.x)
@@ -51,6 +57,14 @@ class EncoderLosses:
     label: Tensor
     adversarial: Tensor  # without its strength; a zero where the strength is 0
     adversary: Tensor  # the adversary's own loss in nats, for the health monitor only
+    own: Tensor | None = None  # minimised as it is: descriptors to keep, an adversary that keeps learning
+
+
+def description_of(head: nn.Module, z: Tensor, data: TrainingSet, rows: Tensor) -> Tensor | None:
+    """The loss of the shared descriptors of a batch, or None where none are to be kept."""
+    if data.shared is None:
+        return None
+    return description_loss(head.describe(z), data.shared[rows])  # type: ignore[operator]
 
 
 class Game(Protocol):
@@ -59,7 +73,8 @@ class Game(Protocol):
     adversary: nn.Module
     uninformed: float  # loss in nats of an adversary that knows only base rates
     notes: tuple[str, ...]  # what the user should know, such as pair cells that are empty
-    simultaneous: bool  # the adversary learns in step 2, from a reversed gradient; there is no step 1
+    has_step1: bool  # the adversary learns in a step of its own, against a frozen encoder
+    simultaneous: bool  # the adversary learns in step 2, together with the encoder
 
     def adversary_loss(self, z: Tensor, count: int, rng: np.random.Generator) -> Tensor:
         """Step 1: the adversary's loss on `count` samples of the cached features z (n, features)."""
@@ -91,6 +106,7 @@ class SubjectGame:
         self.data = data
         self.target = target
         self.simultaneous = target == "grl"
+        self.has_step1 = not self.simultaneous
         self.prior = counts / counts.sum()
         self.uninformed = entropy(counts)
         self.notes: tuple[str, ...] = ()
@@ -107,13 +123,68 @@ class SubjectGame:
     ) -> EncoderLosses:
         rows = torch.from_numpy(rng.integers(len(self.data), size=count))
         z = encoder(self.data.x[rows])
-        label = label_loss(head(z), self.data.label[rows])
+        label, kept = label_loss(head(z), self.data.label[rows]), description_of(head, z, self.data, rows)
         if not adversarial:
-            return EncoderLosses(label, torch.zeros(()), torch.zeros(()))
+            return EncoderLosses(label, torch.zeros(()), torch.zeros(()), kept)
         logits = self.adversary(reverse_gradient(z) if self.simultaneous else z)
         subjects = self.data.subject[rows]
         term = adversarial_subject_loss(logits, subjects, target=self.target, prior=self.prior)
-        return EncoderLosses(label, term, F.cross_entropy(logits.detach(), subjects))
+        return EncoderLosses(label, term, F.cross_entropy(logits.detach(), subjects), kept)
+
+
+class ConditionalGame:
+    """MaxEnt given the label: the adversary names the person from features and label, and never stops learning.
+
+    It learns in step 1, so that every round begins with one that has seen the finished features, and in step 2 on the
+    encoder's own batches, so that it is not fooled in between.
+    """
+
+    has_step1 = True
+    simultaneous = True
+
+    def __init__(
+        self,
+        data: TrainingSet,
+        features: int,
+        *,
+        generator: torch.Generator,
+        hidden: tuple[int, ...] = (256, 128),
+    ) -> None:
+        labels, people = int(data.label.max()) + 1, int(data.subject.max()) + 1
+        counts = torch.zeros(labels, people)
+        counts.index_put_((data.label, data.subject), torch.ones(len(data)), accumulate=True)
+        self.data = data
+        self.labels = labels
+        # one more window for everybody: a person who never did an activity must not weigh without bound
+        self.prior = (counts + 1) / (counts + 1).sum(dim=1, keepdim=True)
+        share = counts.sum(dim=1) / len(data)
+        self.uninformed = float(sum(p * entropy(row) for p, row in zip(share, counts, strict=True)))
+        self.notes: tuple[str, ...] = ()
+        self.adversary: nn.Module = SubjectClassifier(
+            features + labels, people, hidden=hidden, generator=generator
+        )
+
+    def adversary_loss(self, z: Tensor, count: int, rng: np.random.Generator) -> Tensor:
+        rows = torch.from_numpy(rng.integers(len(self.data), size=count))
+        return subject_loss(self.adversary(self._asked(z[rows], rows)), self.data.subject[rows])
+
+    def encoder_losses(
+        self, encoder: nn.Module, head: nn.Module, count: int, rng: np.random.Generator, *, adversarial: bool
+    ) -> EncoderLosses:
+        rows = torch.from_numpy(rng.integers(len(self.data), size=count))
+        z = encoder(self.data.x[rows])
+        label, kept = label_loss(head(z), self.data.label[rows]), description_of(head, z, self.data, rows)
+        if not adversarial:
+            return EncoderLosses(label, torch.zeros(()), torch.zeros(()), kept)
+        asked = self._asked(z, rows)
+        frozen = {name: value.detach() for name, value in self.adversary.named_parameters()}
+        logits = torch.func.functional_call(self.adversary, frozen, (asked,))
+        term = information_read(logits, self.prior[self.data.label[rows]])
+        own = subject_loss(self.adversary(asked.detach()), self.data.subject[rows])
+        return EncoderLosses(label, term, own.detach(), own if kept is None else own + kept)
+
+    def _asked(self, z: Tensor, rows: Tensor) -> Tensor:
+        return torch.cat([z, F.one_hot(self.data.label[rows], self.labels).to(z.dtype)], dim=1)
 
 
 class PairGame:
@@ -128,6 +199,7 @@ class PairGame:
             of the "batch": as many pairs, each window encoded once, at about two thirds of the cost.
     """
 
+    has_step1 = True
     simultaneous = False
 
     def __init__(
@@ -208,13 +280,14 @@ def _pair_entropy(sampler: PairSampler, subjects: np.ndarray) -> float:
     return entropy(torch.tensor([same, 1 - same]))
 
 
-GAMES: dict[str, Callable[..., SubjectGame | PairGame] | None] = {
+GAMES: dict[str, Callable[..., Game] | None] = {
     "cnn": None,  # no adversary: the plain network, the paper's first baseline
     "afl-mlp": partial(SubjectGame, hidden=(800,)),
     "afl-dnn": partial(SubjectGame, hidden=(800, 200)),
     "afl-grl": partial(SubjectGame, hidden=(800, 200), target="grl"),
     "sct": partial(PairGame, learned=False),
     "lsm": partial(PairGame, learned=True),
+    "maxent": ConditionalGame,
 }
 OPTIONS = {
     "cnn": (),
@@ -223,6 +296,7 @@ OPTIONS = {
     "afl-grl": (),
     "sct": ("pairs", "target", "reduction", "partners"),
     "lsm": ("pairs", "reduction", "partners"),
+    "maxent": (),
 }
 CHOICES = {
     "pairs": tuple(PAIR_MODES),

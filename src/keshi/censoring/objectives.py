@@ -29,6 +29,11 @@ def label_loss_of_pairs(
     return total if reduction == "sum" else total / 2
 
 
+def description_loss(described: Tensor, descriptors: Tensor) -> Tensor:
+    """Mean squared error of what z tells of the shared descriptors (n, k) of a window; see shared.py."""
+    return F.mse_loss(described, descriptors)
+
+
 def subject_loss(logits: Tensor, subjects: Tensor) -> Tensor:
     """What D minimises in step 1 of AFL: cross-entropy of the subject (max over D in eq. 1)."""
     return F.cross_entropy(logits, subjects)
@@ -53,6 +58,17 @@ def adversarial_subject_loss(
     if prior is None:
         raise ValueError("target 'prior' needs prior=, the base rate of every subject.")
     return -(prior * F.log_softmax(logits, dim=1)).sum(dim=1).mean()
+
+
+def information_read(logits: Tensor, prior: Tensor) -> Tensor:
+    """E[KL(q_D(s | z, y) || p(s | y))]: what D claims to know of the person beyond the label, in nats.
+
+    Bounded, and lowest (0) exactly where D is left with the base rates `prior` (n, subjects) of each window's label.
+    MaxEnt-ARL (Roy & Boddeti, CVPR 2019) with the base rates of the label in place of equal ones: erasing the person
+    given the label takes nothing from the label, however person and label depend (AFLAC, Akuzawa et al. 2019).
+    """
+    claimed = F.log_softmax(logits, dim=1)
+    return (claimed.exp() * (claimed - prior.log())).sum(dim=1).mean()
 
 
 class _ReverseGradient(torch.autograd.Function):

@@ -1,9 +1,14 @@
-"""Where a fit begins instead of with label training: another fit's network, or what an interrupted one had saved."""
+"""Where a fit begins instead of with label training, and what a saved encoder says of how it was made."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Any
+
 from keshi.censoring.checkpoints import PRETRAINED_FOLDER, Checkpoint
 from keshi.censoring.encoded import CensoredEncoder
+from keshi.censoring.schedules import Schedule
 from keshi.errors import ArtifactError, DomainError
 
 
@@ -21,9 +26,36 @@ def saved_start(saved: Checkpoint) -> CensoredEncoder | None:
     return found
 
 
+def options_to_save(
+    given: Mapping[str, Any], schedule: Schedule, method: str, preset: str, game_options: Mapping[str, str]
+) -> dict[str, Any]:
+    """What a saved encoder says of the Censor that made it: JSON values; `saved_options` reads them."""
+    return {
+        "method": method,
+        "strength": float(given["strength"]),
+        "preset": preset,
+        **{name: given[name] for name in ("seed", "threads", "guard")},
+        "features": schedule.features,
+        "schedule": asdict(schedule),
+        "options": dict(game_options),
+    }
+
+
+def saved_options(encoder: CensoredEncoder) -> dict[str, Any]:
+    """The options of the Censor that made an encoder; one that was not saved is left to its default."""
+    made = encoder.settings
+    return {
+        "method": made.get("method", "cnn"),
+        "preset": Schedule(**made["schedule"]) if "schedule" in made else "paper",
+        "features": encoder.features,
+        **{name: made[name] for name in ("strength", "seed", "threads", "guard") if name in made},
+        **made.get("options", {}),
+    }
+
+
 def check_start(start: CensoredEncoder, wanted: CensoredEncoder) -> None:
     """Raise where `start` is of other windows or labels than `wanted`."""
-    for name in ("labels", "channels", "length", "features"):
+    for name in ("labels", "channels", "length", "features", "noise"):
         if getattr(start, name) != getattr(wanted, name):
             raise DomainError(
                 f"start= has {name} {getattr(start, name)!r}, these windows need {getattr(wanted, name)!r}; "

@@ -17,12 +17,15 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from keshi._validate import in_range, nonnegative_integer, positive, positive_integer
+from keshi._validate import positive_integer
 from keshi.censoring.checkpoints import Checkpoint, TrainingState
-from keshi.censoring.encoders import ConvEncoder, DenseEncoder, encode_in_batches
-from keshi.censoring.games import Game, TrainingSet
+from keshi.censoring.encoders import ConvEncoder, DenseEncoder, encode_in_batches, noisy
+from keshi.censoring.games import Game, TrainingSet, description_of
 from keshi.censoring.objectives import label_loss
 from keshi.censoring.optimizers import rmsprop
+from keshi.censoring.schedules import SCHEDULES, Schedule
+
+__all__ = ["SCHEDULES", "Schedule", "TrainingStreams", "play", "pretrain", "use_threads"]
 
 # An adversary this many times worse than one that knows nothing is being fooled, not blinded: with eq. 1 its
 # loss then grows without end, while the label is lost and a fresh attacker still succeeds.
@@ -30,43 +33,6 @@ FOOLED_BEYOND = 3.0
 FOOLED_MEMORY = 0.9  # of the running mean over batches: one odd batch must not end a step
 # Below this share of its uninformed loss gained, an adversary has learned nothing an encoder could unlearn.
 WEAK_EDGE = 0.02
-
-
-@dataclass(frozen=True)
-class Schedule:
-    """How long and how fast to train. `iterations` is per step; batches of pairs count pairs."""
-
-    pretrain_epochs: int = 15  # not given; by then the loss on USC-HAD falls by under 2 % an epoch
-    pretrain_rate: float = 1e-4  # Adam
-    rounds: int = 30
-    iterations: int = 2000  # 200,000 samples in batches of 100
-    batch_size: int = 100
-    encoder_rate: float = 2.5e-5  # RMSprop
-    adversary_rate: float = 2.5e-5  # RMSprop
-    dropout: float = 0.2  # not given in the paper
-
-    def __post_init__(self) -> None:
-        for name in ("pretrain_epochs", "iterations", "batch_size"):
-            positive_integer(name, getattr(self, name))
-        for name in ("pretrain_rate", "encoder_rate", "adversary_rate"):
-            positive(name, getattr(self, name))
-        nonnegative_integer("rounds", self.rounds)
-        if in_range("dropout", self.dropout, 0.0, 1.0) == 1:
-            raise ValueError("dropout must lie below 1, got 1: nothing would be left to learn from.")
-
-
-SCHEDULES = {
-    "paper": Schedule(),
-    # A few minutes instead of hours: larger steps, far fewer of them. For trying out, not for conclusions.
-    "quick": Schedule(
-        pretrain_epochs=5,
-        pretrain_rate=1e-3,
-        rounds=5,
-        iterations=200,
-        encoder_rate=1e-4,
-        adversary_rate=1e-3,
-    ),
-}
 
 
 @dataclass(frozen=True)
@@ -95,7 +61,7 @@ class TrainingOutcome:
 class TrainingStreams:
     """Independent random streams of one seed, so that leaving a part out does not shift the others."""
 
-    NAMES = ("weights", "adversary", "dropout", "pretraining", "step1", "step2")
+    NAMES = ("weights", "adversary", "dropout", "pretraining", "step1", "step2", "noise")
 
     def __init__(self, seed: int) -> None:
         self._seeds = dict(zip(self.NAMES, np.random.SeedSequence(seed).spawn(len(self.NAMES)), strict=True))
@@ -143,9 +109,10 @@ def pretrain(
         order = torch.from_numpy(rng.permutation(len(data)))
         total = 0.0
         for rows in order.split(schedule.batch_size):
-            loss = label_loss(head(encoder(data.x[rows])), data.label[rows])
+            z = encoder(data.x[rows])
+            loss, kept = label_loss(head(z), data.label[rows]), description_of(head, z, data, rows)
             optimizer.zero_grad(set_to_none=True)
-            loss.backward()
+            (loss if kept is None else loss + kept).backward()
             optimizer.step()
             total += float(loss.detach()) * len(rows)
         losses.append(total / len(data))
@@ -211,6 +178,8 @@ def train_encoder(
     while done < iterations:
         losses = game.encoder_losses(encoder, head, batch_size, rng, adversarial=strength > 0)
         total = losses.label + strength * losses.adversarial if strength > 0 else losses.label
+        if losses.own is not None:
+            total = total + losses.own
         optimizer.zero_grad(set_to_none=True)
         if together and adversary_optimizer is not None:
             adversary_optimizer.zero_grad(set_to_none=True)
@@ -275,8 +244,10 @@ def play(
         began = time.perf_counter()
         before = _copy_state(encoder, head)
         adversary_loss = game.uninformed
-        if strength > 0 and not game.simultaneous:
-            z = encode_in_batches(encoder, data.x)
+        if schedule.decay:
+            set_rate(encoder_optimizer, schedule.encoder_rate * falling(number - 1, schedule.rounds))
+        if strength > 0 and game.has_step1:
+            z = noisy(encoder, encode_in_batches(encoder, data.x))
             adversary_loss = train_adversary(game, z, adversary_optimizer, rng=step1, **sizes)
         label, adversarial, during, done = train_encoder(
             game,
@@ -289,7 +260,7 @@ def play(
             adversary_optimizer=adversary_optimizer,
             **sizes,
         )
-        if strength > 0 and game.simultaneous:
+        if strength > 0 and not game.has_step1:
             adversary_loss = during
         if not math.isfinite(label + adversarial):
             diverged = True
@@ -329,6 +300,16 @@ def play(
                 "nothing, so what changed is mostly further label training; compare with strength 0."
             )
     return TrainingOutcome(tuple(curve), tuple(warnings), diverged)
+
+
+def falling(number: int, rounds: int) -> float:
+    """Half a cosine from 1 in round 0 towards 0 after the last."""
+    return (1 + math.cos(math.pi * number / rounds)) / 2
+
+
+def set_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:
+    for group in optimizer.param_groups:
+        group["lr"] = rate
 
 
 def _line(record: RoundRecord, rounds: int) -> str:

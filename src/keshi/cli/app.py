@@ -19,6 +19,7 @@ from keshi.cli.embed import embed
 from keshi.cli.inspect import inspect
 from keshi.cli.ledger import ledger_app
 from keshi.cli.sample import sample
+from keshi.cli.sweep import sweep
 from keshi.cli.synthesize import synthesize
 from keshi.cli.train import train
 from keshi.cli.windows import windows
@@ -45,7 +46,7 @@ def version(show: bool = typer.Option(False, "--version", help="Print the versio
         raise typer.Exit
 
 
-for verb in (synthesize, domain, embed, train, sample, windows, censor, audit, inspect, demo):
+for verb in (synthesize, domain, embed, train, sample, windows, censor, sweep, audit, inspect, demo):
     app.command()(verb)
 app.command("audit-mechanism")(audit_mechanism)
 app.add_typer(ledger_app, name="ledger")

@@ -125,13 +125,18 @@ def feature_lines(found: FeatureAudit, *, has_trials: bool) -> list[str]:
     ]
     for name, one in found.attackers.items():
         lines.append(
-            f"  attacker {name:8} names {one.accuracy:.3f} of the rows [{one.lower:.3f}, {one.upper:.3f}], "
+            f"  attacker {name:13} names {one.accuracy:.3f} of the rows [{one.lower:.3f}, {one.upper:.3f}], "
             f"{one.trial_accuracy:.3f} of the trials; at least {one.bits:.2f} bits leak"
         )
     lines.append(f"  guessing the most frequent person: {found.majority:.3f}")
     for name, other in found.beside.items():
         lines.append(
             f"  worst attacker on {name}: {other.accuracy:.3f} of the rows [{other.lower:.3f}, {other.upper:.3f}]"
+        )
+    if found.verification is not None:
+        pairs = found.verification
+        lines.append(
+            f"  strangers told apart: equal error rate {pairs.eer:.3f} over {pairs.people} people (0.5: guessing)"
         )
     if found.predicted_only is not None:
         lines.append(f"  knowing the predicted label alone: {found.predicted_only:.3f}")
@@ -141,5 +146,20 @@ def feature_lines(found: FeatureAudit, *, has_trials: bool) -> list[str]:
         lines.append(f"  macro-F1 of the label, logistic regression: {found.label_macro_f1:.3f}")
     if not has_trials:
         lines.append("  No --trial was given: where windows overlap, these figures are too high.")
+    if better := better_deal(found):
+        lines.append(f"  {better}")
     lines.append(f"{found.verdict.upper()}." + (f" {found.reason}." if found.reason else ""))
     return lines
+
+
+def better_deal(found: FeatureAudit) -> str | None:
+    """A sentence where releasing predictions tells the label as well and leaks no more; else None."""
+    leak = found.worst[1].accuracy
+    softmax = found.beside.get("softmax")
+    for name, share in (
+        ("softmax", None if softmax is None else softmax.accuracy),
+        ("predicted label", found.predicted_only),
+    ):
+        if share is not None and share <= leak:
+            return f"If the label is all that is wanted, release the {name} instead: it names {share:.3f} of the rows."
+    return None

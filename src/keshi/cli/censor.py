@@ -10,7 +10,6 @@ import typer
 
 if TYPE_CHECKING:
     from keshi.cli.censor_run import CensoringRun
-    from keshi.records.windows import Recording
 
 QUICK_WINDOWS = 30_000  # training windows of a quick run
 
@@ -23,10 +22,17 @@ def censor(
     trial: str = typer.Option("trial", help="Column or array of the trial, if there is one."),
     channels: str = typer.Option(None, help="Columns of a csv to use, with commas; all others by default."),
     rate: float = typer.Option(None, help="Samples per second, to note where the file does not say it."),
-    method: str = typer.Option("sct", help="cnn, afl-mlp, afl-dnn, afl-grl, sct (or scl), lsm."),
+    method: str = typer.Option(
+        None,
+        help="maxent (goes with preset robust), or of the paper: cnn, afl-mlp, afl-dnn, afl-grl, sct, lsm.",
+    ),
     strength: float = typer.Option(1.0, help="Weight of the adversarial term; lambda in the paper."),
-    preset: str = typer.Option("paper", help="Training schedule: paper or quick."),
-    rounds: int = typer.Option(None, help="Alternating rounds; the preset's by default (paper: 30)."),
+    preset: str = typer.Option(
+        None, help="robust or paper; robust by default, paper where --method names one of the paper's."
+    ),
+    rounds: int = typer.Option(
+        None, help="Alternating rounds; the preset's by default (robust 6, paper 30)."
+    ),
     seed: int = typer.Option(0, help="Fixes weights, batches, pairs and the split."),
     window: int = typer.Option(30, help="Samples per window."),
     stride: int = typer.Option(None, help="Samples between windows; half a window by default."),
@@ -48,8 +54,15 @@ def censor(
         None,
         help="Find the most useful encoder whose worst attacker names at most this share of windows, or refuse.",
     ),
+    leave_out: str = typer.Option(
+        None,
+        help="Labels left out of training, with commas: what else the features are good for is tried on them.",
+    ),
+    suite: bool = typer.Option(True, help="Try all attackers; --no-suite: the 800-200 network alone."),
     onnx: bool = typer.Option(False, "--onnx", help="Also write release/encoder.onnx (needs keshi[onnx])."),
-    quick: bool = typer.Option(False, "--quick", help=f"preset quick on at most {QUICK_WINDOWS:,} windows."),
+    quick: bool = typer.Option(
+        False, "--quick", help=f"A short schedule on at most {QUICK_WINDOWS:,} windows."
+    ),
     threads: int = typer.Option(1, help="Threads of torch; part of what makes a run repeatable."),
     overwrite: bool = typer.Option(False, "--overwrite", help="Replace an earlier run in the output folder."),
     as_json: bool = typer.Option(False, "--json", help="Print the private audit as JSON instead of lines."),
@@ -59,44 +72,32 @@ def censor(
     A censored encoder has no worst-case guarantee: it is judged by fresh attackers, and a stronger one may
     learn more. release/ holds the encoder; private/ the exact figures, for the owner of the data only.
 
-    Example: keshi censor USC-HAD/ --method sct --strength 1.0 --quick -o run/
+    Example: keshi censor USC-HAD/ --quick -o run/
     """
-    from keshi._validate import one_of, positive_integer
+    from keshi._validate import one_of
     from keshi.artifacts.atomic import refuse_to_replace
+    from keshi.censoring.schedules import SCHEDULES, preset_of
     from keshi.cli.censor_run import run_censoring
-    from keshi.records.recordings import read_recordings
-    from keshi.records.windows import WINDOW_PRESETS, segment, segment_preset
+    from keshi.cli.recorded_windows import check_window_options, names, recorded_windows
 
-    if stride is not None:
-        positive_integer("stride (--stride)", stride)
-        if preset_windows:
-            raise ValueError("--preset-windows fixes its own stride; leave out --stride.")
-    one_of("split (--split)", split, ("blocked", "random", "trials"))
-    one_of("preset (--preset)", preset, ("paper", "quick"))  # also where --quick replaces it
-    if preset_windows is not None:
-        one_of("preset-windows (--preset-windows)", preset_windows, tuple(WINDOW_PRESETS))
+    check_window_options(stride=stride, preset_windows=preset_windows, split=split)
+    if preset is not None:
+        one_of("preset (--preset)", preset, tuple(SCHEDULES))  # also where --quick replaces it
     refuse_to_replace(output, overwrite=overwrite)  # now, rather than after hours of training
-    found = read_recordings(
-        recordings, label=label, subject=subject, trial=trial, channels=_names(channels), rate=rate
-    )
-    strangers = _named_subjects(unknown, found) if unknown is not None else None
-    if preset_windows:
-        windows = segment_preset(found, preset_windows)
-        strangers = WINDOW_PRESETS[preset_windows].unknown if strangers is None else strangers
-    else:
-        too_short = "skip" if skip_short else "refuse"
-        step = max(1, window // 2) if stride is None else stride
-        windows = segment(found, window=window, stride=step, too_short=too_short)
+    windows, strangers = recorded_windows(
+        recordings, label=label, subject=subject, trial=trial, channels=channels, rate=rate, window=window,
+        stride=stride, preset_windows=preset_windows, unknown=unknown, skip_short=skip_short,
+    )  # fmt: skip
     options: dict[str, Any] = {
         name: value for name, value in (("target", target), ("pairs", pairs)) if value is not None
     }
-    schedule = "quick" if quick else preset
+    schedule = preset_of(preset, method, quick=quick)
     most = QUICK_WINDOWS if quick else None
     common: dict[str, Any] = {"seed": seed, "unknown": strangers, "split": split, "most_windows": most}
     if max_leak is not None:
         from keshi.cli.censor_budget import strength_under_budget
 
-        refuse_with = {"--noise": noise, "--target": target, "--pairs": pairs}
+        refuse_with = {"--noise": noise, "--target": target, "--pairs": pairs, "--leave-out": leave_out}
         if given := [name for name, value in refuse_with.items() if value is not None]:
             raise ValueError(f"--max-leak chooses the strength by itself and takes no {', '.join(given)}.")
         choice = strength_under_budget(
@@ -121,6 +122,8 @@ def censor(
         control=control,
         threads=threads,
         noise=noise,
+        leave_out=names(leave_out) or (),
+        suite=suite,
         progress=_say,
         **common,
         **options,
@@ -159,14 +162,35 @@ def result_lines(result: CensoringRun) -> list[str]:
         row(title, [name for name, _ in columns]),
         row("label F1, known people", [f"{f.f1_known:.3f}" for _, f in columns]),
         row("label F1, unknown people", [f"{f.f1_unknown:.3f}" for _, f in columns]),
-        row("fresh attacker names the person", [attack(f) for _, f in columns]),
+        row("fresh 800-200 names the person", [attack(f) for _, f in columns]),
         row("  from a whole held-out trial", [f"{f.attacker.trial_accuracy:.3f}" for _, f in columns]),
         row("  at least so many bits leak", [f"{f.attacker.bits:.2f}" for _, f in columns]),
+        *_suite_lines(result, columns, row),
         *_certified_lines(result),
         f"blind guess (majority) {result.majority:.3f}; from the true label alone {result.label_only:.3f}; "
         f"{result.before.attacker.subjects} known people, split {result.split.kind}",
         "No worst-case guarantee: these are measured leaks; a stronger attacker may learn more.",
     ]
+
+
+def _suite_lines(result: CensoringRun, columns: list[Any], row: Any) -> list[str]:
+    """The other attackers, strangers told apart, other uses, and releases without features."""
+    lines = []
+    for name in result.after.attackers:
+        found = [f.attackers.get(name) for _, f in columns]
+        lines.append(row(f"  {name}", [f"{one.accuracy:.3f}" if one else "-" for one in found]))
+    if lines:
+        lines.append(row("worst attacker", [f"{f.worst[1].accuracy:.3f}" for _, f in columns]))
+        lines.append(row("strangers told apart, EER (0.5 best)", [f"{f.eer:.3f}" for _, f in columns]))
+    if result.left_out:
+        lines.append(row("left-out labels, F1 of a probe", [f"{f.left_out_f1:.3f}" for _, f in columns]))
+        lines.append(
+            f"  the same probe on the plain network's softmax alone: {result.softmax_left_out_f1:.3f}"
+        )
+    if "softmax only" in result.without_features:
+        shown = ", ".join(f"{name} {share:.3f}" for name, share in result.without_features.items())
+        lines.append(f"worst attacker without features: {shown}")
+    return lines + ([result.better_deal] if result.better_deal else [])
 
 
 def _certified_lines(result: CensoringRun) -> list[str]:
@@ -208,20 +232,6 @@ def write_run(result: CensoringRun, output: Path, *, overwrite: bool = False, on
         (folder / "private").mkdir()
         result.encoder.save(folder / "release", files=files)
         store.write_atomically(folder / "private" / "audit.json", store.json_to_bytes(result.audit()))
-
-
-def _named_subjects(text: str, recordings: list[Recording]) -> tuple:
-    """The subjects that `--unknown 11,12,13` names, as the recordings spell them."""
-    by_name = {str(recording.subject): recording.subject for recording in recordings}
-    names = _names(text)
-    if not names:
-        raise ValueError(f"unknown (--unknown) must name at least one subject, got {text!r}; leave it out.")
-    return tuple(by_name.get(name, name) for name in names)
-
-
-def _names(text: str | None) -> tuple[str, ...] | None:
-    """The names of a list with commas; None where the option was not given."""
-    return None if text is None else tuple(name.strip() for name in text.split(",") if name.strip())
 
 
 def _say(line: str) -> None:

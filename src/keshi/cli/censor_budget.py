@@ -40,8 +40,8 @@ def strength_under_budget(
     folder: Path,
     *,
     max_leak: float,
-    method: str = "sct",
-    schedule: str | Schedule = "paper",
+    method: str | None = None,
+    schedule: str | Schedule = "robust",
     rounds: int | None = None,
     strengths: Sequence[float] = PATH,
     seed: int = 0,
@@ -68,10 +68,10 @@ def strength_under_budget(
     from keshi.errors import DomainError
 
     in_range("max-leak (--max-leak)", max_leak, 0.0, 1.0, open_ends=True)
-    method = method_name(method)
+    steps = schedule if isinstance(schedule, Schedule) else SCHEDULES[schedule]
+    method = steps.method if method is None else method_name(method)
     if method == "cnn":
         raise DomainError("--max-leak follows a path of strengths, which method cnn does not have.")
-    steps = schedule if isinstance(schedule, Schedule) else SCHEDULES[schedule]
     steps = steps if rounds is None else replace(steps, rounds=rounds)
     last = steps.rounds
     kept = tuple(sorted({max(1, round(last * part / KEPT_ROUNDS)) for part in range(1, KEPT_ROUNDS + 1)}))

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field, replace
 from time import process_time
 from typing import TYPE_CHECKING, Any
 
+from keshi.cli.censor_figures import FEW, LeakFigures, Measurement
+
 if TYPE_CHECKING:
-    from keshi.auditing.identification import Identification
     from keshi.censoring.certified import Certificate, CertifiedEncoder
     from keshi.censoring.encoded import CensoredEncoder
     from keshi.censoring.splits import PeopleSplit
@@ -20,19 +21,6 @@ if TYPE_CHECKING:
     from keshi.records.windows import Windows
 
 ATTACK_EPOCHS = 30  # at most; early stopping may end it sooner
-
-
-@dataclass(frozen=True)
-class LeakFigures:
-    """What one encoder keeps and gives away.
-
-    f1_known, f1_unknown: macro F1 of the label on held-out windows of known people, and on strangers (NaN if
-    there are none). attacker: a fresh 800-200 network that names the known people on their held-out windows.
-    """
-
-    f1_known: float
-    f1_unknown: float
-    attacker: Identification
 
 
 @dataclass(frozen=True)
@@ -55,7 +43,9 @@ class CensoringRun:
     """The frozen result of `run_censoring`.
 
     before is the plain network, after the censored one, control the plain one after as many further steps
-    at strength 0 (None if not asked for). label_only is the rate of naming people from the true label.
+    at strength 0 (None if not asked for). label_only is the rate of naming people from the true label; without_features
+    has it too, and what the worst attacker reaches on other releases that are no features. softmax_left_out_f1 is the
+    probe on left-out labels from the plain network's probabilities alone.
     """
 
     encoder: CensoredEncoder
@@ -70,6 +60,21 @@ class CensoringRun:
     training_windows: int
     cpu_seconds: float
     certified: CertifiedFigures | None = None
+    without_features: dict[str, float] = field(default_factory=dict)
+    left_out: tuple = ()
+    softmax_left_out_f1: float = math.nan
+
+    @property
+    def better_deal(self) -> str | None:
+        """A sentence where releasing predictions serves the label as well and leaks no more; else None."""
+        leak = self.after.worst[1].accuracy
+        for name in ("softmax only", "predicted label only"):
+            if self.without_features.get(name, math.inf) <= leak:
+                return (
+                    f"If the label is all that is wanted, release the {name.removesuffix(' only')} instead: it names "
+                    f"{self.without_features[name]:.3f} of the windows' people, the features {leak:.3f}."
+                )
+        return None
 
     @property
     def majority(self) -> float:
@@ -88,6 +93,9 @@ class CensoringRun:
             **{name: asdict(value) if value else None for name, value in figures.items()},
             "majority": self.majority,
             "label_only": self.label_only,
+            "without_features": self.without_features,
+            "left_out_labels": [str(label) for label in self.left_out],
+            "softmax_left_out_f1": self.softmax_left_out_f1,
             "certified": asdict(self.certified) if self.certified else None,
             "learning_curve": [asdict(record) for record in self.curve],
             "warnings": list(self.warnings),
@@ -99,9 +107,9 @@ class CensoringRun:
 def run_censoring(
     windows: Windows,
     *,
-    method: str = "sct",
+    method: str | None = None,
     strength: float = 1.0,
-    preset: str | Schedule = "paper",
+    preset: str | Schedule | None = None,
     rounds: int | None = None,
     seed: int = 0,
     unknown: Sequence | None = None,
@@ -114,6 +122,8 @@ def run_censoring(
     start: CensoredEncoder | None = None,
     threads: int = 1,
     noise: float | None = None,
+    leave_out: Sequence = (),
+    suite: bool = True,
     progress: Callable[[str], None] | None = None,
     **game_options: Any,
 ) -> CensoringRun:
@@ -130,14 +140,19 @@ def run_censoring(
         start: an uncensored encoder of an earlier run on the same split, to save its training.
         noise: also measure and certify a release with so much noise, in multiples of the clipping norm, which is the
             median norm of the training windows' features.
+        leave_out: labels that nothing is trained or measured for, but a probe: what else the features are good for.
+        suite: try all attackers, and the releases without features; False: the 800-200 network alone.
+
+    Before censoring means the plain network: of preset robust that is one of the paper's width, without noise, trained
+    on the same schedule; the control goes on with it for as many updates.
     """
     import numpy as np
 
     from keshi._validate import positive
     from keshi.auditing.identification import label_only_rate
-    from keshi.auditing.labels import macro_f1
     from keshi.censoring.censor import Censor
     from keshi.censoring.splits import split_people
+    from keshi.errors import DomainError
 
     began = process_time()
     say = progress or (lambda line: None)
@@ -152,6 +167,17 @@ def run_censoring(
     censor = Censor(method, strength=strength, **options).check()
     if noise is not None:
         positive("noise (--noise)", noise)
+    elsewhere = None
+    if len(leave_out):
+        if absent := sorted({str(one) for one in leave_out} - {str(one) for one in np.unique(windows.label)}):
+            raise DomainError(
+                f"labels to leave out {absent} do not occur; the labels are {np.unique(windows.label).tolist()}."
+            )
+        out = np.isin(windows.label.astype(str), [str(one) for one in leave_out])
+        elsewhere, windows = windows.take(out), windows.take(~out)
+        few = np.unique(elsewhere.label, return_counts=True)[1]
+        if len(few) < 2 or few.min() <= FEW:
+            raise DomainError(f"leave out at least 2 labels, each with more than {FEW} windows.")
     parts = split_people(windows, unknown=unknown, held_out=held_out, kind=split, seed=seed)
     rows = parts.train
     if most_windows is not None and most_windows < len(rows):
@@ -161,40 +187,41 @@ def run_censoring(
         f"{len(train):,} training windows of {len(parts.known)} known people, {len(known):,} held out "
         f"({split}); {len(strangers):,} of {len(parts.unknown)} unknown people"
     )
-
-    def label_figures(encoder: CensoredEncoder | CertifiedEncoder) -> dict[str, float]:
-        f1 = {"f1_known": macro_f1(known.label, encoder.predict(known.x))}
-        if len(strangers):
-            f1["f1_unknown"] = macro_f1(strangers.label, encoder.predict(strangers.x))
-        return f1
-
+    epochs = attack_epochs or ATTACK_EPOCHS
+    measurement = Measurement(train, known, strangers, elsewhere, seed, epochs, threads, suite)
     censor.fit(
         train.x,
         train.label,
         subject=train.subject,
         start=start,
-        on_round=lambda number, encoder: label_figures(encoder),
+        on_round=lambda number, encoder: measurement.label_f1(encoder),
         progress=progress,
     )
 
     def figures(name: str, encoder: CensoredEncoder | CertifiedEncoder) -> LeakFigures:
-        say(f"training a fresh attacker on the representation {name}")
-        return LeakFigures(
-            **{"f1_unknown": math.nan, **label_figures(encoder)},
-            attacker=_attack(
-                encoder, train, known, seed=seed, epochs=attack_epochs or ATTACK_EPOCHS, threads=threads
-            ),
-        )
+        say(f"training fresh attackers on the representation {name}")
+        return measurement.of(encoder)
 
-    before = figures("before censoring", censor.pretrained_)
-    is_plain = method == "cnn"
+    is_plain = censor.game_name == "cnn"
+    has_noise = censor.schedule.noise > 0
+    uncensored, last = censor.pretrained_, None
+    if not is_plain and (control or has_noise):
+        say("the control: the plain network, with as much further training at strength 0")
+        rounds_of_it = censor.schedule.rounds if control else 0
+        wide = {"preset": replace(censor.schedule.plain, rounds=rounds_of_it), "rounds": None}
+        plain = Censor(censor.game_name, strength=0.0, **{**options, **(wide if has_noise else {})})
+        plain.fit(
+            train.x,
+            train.label,
+            subject=train.subject,
+            start=None if has_noise else censor.pretrained_,
+            progress=progress,
+        )
+        uncensored, last = plain.pretrained_, plain.encoder_
+    before = figures("before censoring", uncensored)
     after = before if is_plain else figures("after censoring", censor.encoder_)
-    check = None
-    if control and not is_plain:
-        say("the control: the same further training at strength 0")
-        plain = Censor(method, strength=0.0, **options)
-        plain.fit(train.x, train.label, subject=train.subject, start=censor.pretrained_, progress=progress)
-        check = figures("of the control", plain.encoder_)
+    check = figures("of the control", last) if control and last is not None else None
+    without = measurement.without_features(uncensored)
     certified = None
     if noise is not None:
         from keshi.censoring.certified import CertifiedEncoder, clipping_norm
@@ -211,7 +238,7 @@ def run_censoring(
         )
     return CensoringRun(
         encoder=censor.encoder_,
-        uncensored=censor.pretrained_,
+        uncensored=uncensored,
         before=before,
         after=after,
         control=check,
@@ -222,31 +249,10 @@ def run_censoring(
         training_windows=len(train),
         cpu_seconds=process_time() - began,
         certified=certified,
+        without_features={"majority": before.attacker.majority, **without},
+        left_out=tuple(leave_out),
+        softmax_left_out_f1=measurement.softmax_left_out_f1(uncensored),
     )
-
-
-def _attack(
-    encoder: CensoredEncoder | CertifiedEncoder,
-    train: Windows,
-    known: Windows,
-    *,
-    seed: int,
-    epochs: int,
-    threads: int,
-) -> Identification:
-    from keshi.auditing.identification import identify
-    from keshi.censoring.training import use_threads
-
-    with use_threads(threads):
-        return identify(
-            encoder.transform(train.x),
-            train.subject,
-            encoder.transform(known.x),
-            known.subject,
-            trial_test=known.trial,
-            seed=seed + 1,  # not a seed of the training, so that no first weights are shared
-            max_epochs=epochs,
-        )
 
 
 def _without_nan(value: Any) -> Any:

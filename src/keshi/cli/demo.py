@@ -165,6 +165,7 @@ def _sensor_part(release: Path, private: Path, *, seed: int, quick: bool) -> lis
             preset="quick",
             rounds=2 if quick else None,
             seed=seed,
+            suite=False,
             progress=lambda line: advance(next(count), None, line[:60]),
         )
     assert result.control is not None
