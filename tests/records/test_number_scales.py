@@ -70,6 +70,24 @@ def test_amounts_on_a_logarithmic_scale_come_back_with_few_digits():
     assert all(len(repr(float(number))) < 12 for number in back)
 
 
+@pytest.mark.parametrize(
+    "column",
+    [
+        Numerical(-777.0, 50_000.0),
+        Numerical(-12_345.67, 76_543.21),
+        Numerical(0, 10**15, integer=True),
+        Numerical(-0.05, 0.95),
+    ],
+)
+def test_bounds_come_back_exactly_and_zero_has_no_sign(column):
+    numbers = [column.lower, column.upper] + [0.0] * (column.lower < 0)
+    table = TableEncoder(Domain({"x": column, "z": Numerical(0, 1)}))
+    batch = table.encode(pd.DataFrame({"x": numbers, "z": 0.5}))
+    back = table.decode(batch.vectors, batch.classes)["x"]
+    assert back[:2].tolist() == [column.lower, column.upper]
+    assert not np.signbit(back[2:].astype(float)).any()
+
+
 def test_a_scale_that_is_none_is_refused_and_one_survives_the_file():
     with pytest.raises(DomainError, match='scale must be "linear" or "log"'):
         Domain({"a": Numerical(0, 1, scale="cubic")})

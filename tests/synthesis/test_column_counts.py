@@ -52,6 +52,19 @@ def test_cells_far_from_any_that_stands_out_are_empty():
     assert leaf_counts(levels, [noisy / 100, np.zeros(20)], [20.0, 1e9], 5.0).sum() == pytest.approx(5.0)
 
 
+def test_many_cells_that_no_noise_level_tells_apart_do_not_vanish_into_a_peak():
+    """Half of the records at 0, the others even: what is left beside the peak stands out as a whole."""
+    levels = [np.repeat(np.arange(11), 2), np.arange(22)]
+    truth = np.array([500.0] + 10 * [50.0])
+    shares = []
+    for seed in range(50):
+        noisy = truth + 40.0 * np.random.default_rng(seed).normal(size=11)
+        counts = leaf_counts(levels, [noisy, np.zeros(22)], [40.0, 1e9], 1_000.0)
+        shares.append(counts[:2].sum() / 1_000)
+    assert np.quantile(shares, 0.9) < 0.7
+    assert abs(np.mean(shares) - 0.5) < 0.07
+
+
 def test_what_is_not_divided_is_spread_by_width():
     levels = tree_levels(np.zeros(20, dtype=bool))
     widths = np.array([1.0] + 15 * [3.0] + 4 * [5.0])

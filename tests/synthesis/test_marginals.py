@@ -29,7 +29,7 @@ DOMAIN = Domain(
 
 def features():
     age, job = column_partitions(DOMAIN, most_cells=5).values()
-    age, wide = age.joining([0, 0, 1, 2, 3, 4, 4]), age.joining([0, 0, 0, 1, 1, 1, 1])
+    wide = age.joining([0, 0, 1, 1, 1])
     partitions = (class_partition(DOMAIN), age, wide, job)
     marginals = ((1,), (0, 3), (2, 3), (0, 2, 3))
     return MarginalFeatures(partitions, marginals, (AMPLITUDE, 5_000, 9_001, 1), DOMAIN.n_classes)

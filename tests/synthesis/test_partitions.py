@@ -90,12 +90,14 @@ def test_whole_numbers_are_never_cut_through_and_found_again(values, most, data)
         (Numerical(0, 10_000_000, integer=True), [0.0, 10_000_000.0]),
         (Numerical(-7, 10**15, integer=True), [-7.0, 0.0, 1e15]),
         (Numerical(10, 99_999, integer=True, scale="linear"), [10.0, 99_999.0]),
-        (Numerical(0.5, 9_999.5, integer=True), []),
-        (Numerical(0, 20, integer=True), []),  # each value has an interval anyway
+        (Numerical(0.5, 9_999.5, integer=True), [1.0, 9_999.0]),
+        (Numerical(-3.2, 5e6 + 0.5, integer=True), [-3.0, 0.0, 5e6]),
+        (Numerical(0, 100, integer=True), [0.0, 100.0]),
+        (Numerical(0, 15, integer=True), []),  # each value is seen by itself anyway
     ],
 )
 def test_zero_and_the_bounds_have_intervals_of_their_own(column, numbers):
-    likely = likely_values(column, 4_096)
+    likely = likely_values(column)
     partition = column_partitions(Domain({"x": column, "y": Numerical(0, 1)}), most_cells=4_096)["x"]
     assert set(likely) <= set(pairwise(partition.edges))
     table = pd.DataFrame({"x": numbers, "y": 0.5})

@@ -252,14 +252,21 @@ def _read_zip_file(source: Path) -> dict[str, bytes]:
     return read_zip(source, manifest=MANIFEST)
 
 
+def check_target(target: Path, *, overwrite: bool) -> None:
+    """Raise unless an artefact, a folder or a .zip, may be written to `target`."""
+    if target.suffix != ".zip" or not os.path.lexists(target):
+        refuse_to_replace(target, overwrite=overwrite)
+        return
+    try:
+        load(target)
+    except ArtifactError:
+        refuse_to_replace(target, overwrite=False)
+    if not overwrite:
+        raise ArtifactError(f"{target} exists. Choose another name, or add --overwrite (overwrite=True).")
+
+
 def _save_zip(target: Path, entries: dict[str, bytes], *, overwrite: bool) -> None:
-    if os.path.lexists(target):
-        try:
-            load(target)
-        except ArtifactError:
-            refuse_to_replace(target, overwrite=False)
-        if not overwrite:
-            raise ArtifactError(f"{target} exists. Choose another name, or ask to overwrite it.")
+    check_target(target, overwrite=overwrite)
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_STORED) as archive:
         for name in sorted(entries):

@@ -93,10 +93,10 @@ def embed(
 
 def check_output(output: Path, *, overwrite: bool) -> None:
     """Raise now, and not after the budget is spent or the training is over, where an artefact cannot be written."""
-    from keshi.artifacts.atomic import refuse_to_replace
+    from keshi.artifacts.store import check_target
 
     check_folder(output)
-    refuse_to_replace(output, overwrite=overwrite)
+    check_target(output, overwrite=overwrite)
 
 
 def check_folder(output: Path) -> None:

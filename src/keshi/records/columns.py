@@ -170,9 +170,12 @@ def decode_numbers(column: Numerical, share: NDArray[np.float64], missing: NDArr
         for digits in np.unique(places[np.abs(places) <= MOST_PLACES]).tolist():
             rounded = np.round(numbers, digits)
             numbers = np.where(places == digits, np.clip(rounded, column.lower, column.upper), numbers)
+        numbers = np.where(share <= 0.0, column.lower, np.where(share >= 1.0, column.upper, numbers))
+        numbers = numbers + 0.0  # no -0.0
         series: Any = pd.Series(np.where(missing, np.nan, numbers))
         return series.astype(column.dtype or "float64")  # type: ignore[no-any-return]
-    numbers = np.clip(np.rint(numbers), np.ceil(column.lower), np.floor(column.upper))
+    numbers = np.where(share <= 0.0, column.lower, np.where(share >= 1.0, column.upper, np.rint(numbers)))
+    numbers = np.clip(numbers, np.ceil(column.lower), np.floor(column.upper))
     series = pd.Series(pd.array(numbers.astype(np.int64), dtype="Int64")).mask(missing)
     return series.astype(column.dtype or ("Int64" if column.missing else "int64"))  # type: ignore[no-any-return]
 

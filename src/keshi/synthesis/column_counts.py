@@ -15,10 +15,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from keshi.synthesis.marginals import MarginalFeatures
-from keshi.synthesis.partitions import Partition
+from keshi.synthesis.partitions import FEW, Partition
 from keshi.synthesis.private_embedding import Measurement, project_to_simplex
 
-BRANCHES = 16  # parts of an interval at the next finer level
+BRANCHES = FEW  # parts of an interval at the next finer level
 SIGNIFICANT = 3.0  # noise standard deviations: what holds less may be noise alone, and is not divided further
 OVERFULL = 1.25  # a group ends before it would hold so many times its target
 
@@ -109,8 +109,9 @@ def leaf_counts(
 
     Upwards by least squares (Hay et al., VLDB 2010, here for unequal noise), then from the root down: the children of
     a cell that stands out share its count as measured, projected onto the simplex; those of any other share it by
-    width. Cells of the root far from any that stands out are empty, where those hold about all: noise alone may have
-    filled them, and half a percent of the records in the highest cell of an income is more than all that people earn.
+    width. Cells of the root far from any that stands out are empty where those hold about all, and likely values that
+    do not stand out are: noise alone may have filled them, and half a percent of the records in the highest cell of an
+    income is more than all that people earn.
 
     Args:
         levels: (leaves,) cell of every leaf, from coarse to fine.
@@ -129,14 +130,13 @@ def leaf_counts(
         best.insert(0, own_share * noisy[level] + (1 - own_share) * below)
         variance.insert(0, own_share * noise_std[level] ** 2)
     seen = best[0] >= SIGNIFICANT * np.sqrt(variance[0])
-    near, wide = (
-        seen.copy(),
-        seen & (np.bincount(levels[0]) > 1),
-    )  # a likely value says nothing of what is beside it
+    likely = (np.bincount(levels[0]) == 1) & (len(levels) > 1)
+    near, wide = seen.copy(), seen & ~likely  # a likely value says nothing of what is beside it
     near[1:] |= wide[:-1]
     near[:-1] |= wide[1:]
-    left = total - best[0][near].sum()  # seen together, if not one by one?
-    empty = ~near & near.any() & (left < SIGNIFICANT * np.sqrt(variance[0][~near].sum()))
+    left = total - best[0][near].sum()  # does it stand out together, if not one by one?
+    uncertain = np.sqrt(variance[0][near].sum() + variance[0].max())  # the last for the total's own noise
+    empty = ~near & near.any() & (likely | (left < SIGNIFICANT * uncertain))
     counts = project_to_simplex(np.where(empty, -total, best[0]), total)
     width = [np.bincount(level, weights=widths).astype(np.float64) for level in levels]
     for level, parent in enumerate(parents):

@@ -92,7 +92,7 @@ def first_look(domain: Domain, resolution: Resolution) -> MarginalFeatures:
     for name, partition in column_partitions(domain, most_cells=leaves).items():
         levels: Sequence[Sequence[int] | NDArray[np.int64]] = [partition.joined]
         if not partition.categories:
-            likely = likely_values(domain.columns[name], leaves)
+            likely = likely_values(domain.columns[name])
             levels = tree_levels(np.array([interval in likely for interval in pairwise(partition.edges)]))
         partitions += [partition.joining(level) for level in levels]
     marginals = tuple((index,) for index in range(len(partitions)))
@@ -226,7 +226,7 @@ def _fine_partition(counts: ColumnCounts, column: Column, target: float, resolut
     for leaf in np.flatnonzero((held >= 2 * target) | (stands_out(held) & (held >= enough))):
         low, high = known.edges[leaf], known.edges[leaf + 1]
         cuts |= {low, high, *_zoomed(low, high, column, resolution.zoom)}
-    likely = likely_values(column, known.intervals)
+    likely = likely_values(column)
     for interval, count in zip(pairwise(known.edges), held, strict=True):
         if interval in likely and count >= LIKELY * counts.noise_std:
             cuts.update(interval)

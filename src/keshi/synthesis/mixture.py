@@ -118,7 +118,7 @@ class ProductMixture:
             probability, single = (tensors[f"column.{index}.{name}"] for name in ("probability", "single"))
             if probability.shape != (partition.fine_cells,) or single.shape != (partition.fine_cells,):
                 raise ValueError(f"column {index} has not one probability for each of its cells")
-            if not (np.isfinite(probability).all() and (probability >= 0).all()):
+            if not (np.isfinite(probability.sum()) and (probability >= 0).all()):
                 raise ValueError(f"column {index} has probabilities that are none")
             if not (np.isnan(single) | (np.abs(single) <= 1.0)).all():
                 raise ValueError(f"column {index} has values outside its bounds")
@@ -134,7 +134,7 @@ class ProductMixture:
         if not (probabilities.size and (probabilities >= 0).all() and np.allclose(totals, 1.0, atol=1e-3)):
             raise ValueError("the components have probabilities that are none")
         network = {n.removeprefix(NETWORK): t for n, t in tensors.items() if n.startswith(NETWORK)}
-        if not all(np.isfinite(tensor).all() for tensor in network.values()):
+        if not all(t.dtype == np.float32 and np.isfinite(t).all() for t in network.values()):
             raise ValueError("the network has weights that are none")
         if len(tensors) != 2 + 2 * len(columns) + len(network):
             raise ValueError("there are tensors of no column")

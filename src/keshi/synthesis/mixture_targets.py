@@ -237,7 +237,7 @@ def popular_values(
             last = edges[cell + 1] == GRID  # else the upper edge belongs to the next interval
             low, high = np.ceil(low), np.floor(high) if last else np.ceil(high) - 1
         single[cell] = shares(column, np.array(shortest_number(low, high))) * 2 - 1
-    likely = likely_values(column, 0)
+    likely = likely_values(column)
     for place, interval in enumerate(pairwise(fine.edges)):
         if interval in likely:
             single[place] = likely[interval]

@@ -21,6 +21,7 @@ from keshi.records.encoded import FEATURE_BITS, EncodedBatch
 from keshi.records.number_scales import is_logarithmic, numbers_at, shares
 
 GRID = 2**FEATURE_BITS  # encoded numbers are multiples of 1 / GRID, from -1 to 1
+FEW = 16  # values: all of them are seen at every level
 CLASS = -1  # where the class stands: beside the vector
 
 
@@ -126,7 +127,7 @@ def column_partitions(domain: Domain, *, most_cells: int) -> dict[str, Partition
             size = slot.stop - slot.start
             partitions[slot.column] = Partition(slot.start, size, (), False, tuple(range(size)))
         elif slot.kind == "numerical" and isinstance(column, Numerical | Timestamp):
-            own = [edge for interval in likely_values(column, most_cells) for edge in interval]
+            own = [edge for interval in likely_values(column) for edge in interval]
             cuts = {*equal_width_edges(column, most_cells), *declared_cuts(column), *own}
             edges = tuple(sorted(cuts))
             fine = len(edges) - 1 + column.missing
@@ -147,22 +148,22 @@ def equal_width_edges(column: Column, most_cells: int) -> tuple[int, ...]:
     return (-GRID, *cuts_before(values[each::each], column), GRID)
 
 
-def likely_values(column: Column, most_cells: int) -> dict[tuple[int, int], float]:
+def likely_values(column: Column) -> dict[tuple[int, int], float]:
     """0 and the bounds of a number, where an interval of their own finds them: zero-inflated and capped columns.
 
-    Public: said by the domain alone. None where every value has an interval of its own anyway.
+    Public: said by the domain alone. None where the values are so few that all are seen by themselves anyway.
 
     Returns:
         The encoded number that stands in each of the intervals, which are in grid steps.
     """
     values = whole_values(column)
-    if not isinstance(column, Numerical) or (values is not None and values.stop - values.start <= most_cells):
+    if not isinstance(column, Numerical) or (values is not None and values.stop - values.start <= FEW):
         return {}
     lower, upper = float(column.lower), float(column.upper)
+    if values is not None:
+        lower, upper = float(values[0]), float(values[-1])
     found: dict[tuple[int, int], float] = {}
     for number in sorted({lower, upper} | ({0.0} if lower < 0.0 < upper else set())):
-        if values is not None and not number.is_integer():
-            continue  # a bound of 0.5
         around = number + (np.zeros(2) if values is None else np.array([-0.5, 0.5]))
         low, high = (
             np.clip(np.rint((shares(column, around) * 2 - 1) * GRID), -GRID, GRID).astype(int).tolist()
