@@ -70,6 +70,11 @@ def test_amounts_on_a_logarithmic_scale_come_back_with_few_digits():
     assert all(len(repr(float(number))) < 12 for number in back)
 
 
+def test_bounds_that_a_logarithmic_scale_cannot_tell_apart_are_refused():
+    with pytest.raises(DomainError, match="leave scale out"):
+        Domain({"x": Numerical(1e15, 1e15 + 2, scale="log")})
+
+
 @pytest.mark.parametrize(
     "column",
     [

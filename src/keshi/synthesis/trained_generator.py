@@ -152,6 +152,9 @@ class Generator:
                 raise ValueError("class weights do not match the classes of the domain")
             if not ((weights >= 0).all() and math.isclose(weights.sum(), 1.0, abs_tol=1e-6)):
                 raise ValueError("class weights are no shares")
+            curve = tuple(LearningPoint(**point) for point in settings["learning_curve"])
+            if not (curve and all(isinstance(point.step, int) for point in curve)):
+                raise ValueError("its learning curve is none")
             return cls(
                 network,
                 domain,
@@ -159,7 +162,7 @@ class Generator:
                     store.json_from_bytes(artifact.files["statement.json"], source="statement.json")
                 ),
                 weights,
-                tuple(LearningPoint(**point) for point in settings["learning_curve"]),
+                curve,
                 settings["preset"],
             )
         except (KeyError, TypeError, ValueError, RuntimeError, IndexError) as error:
