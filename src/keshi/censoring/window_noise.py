@@ -1,8 +1,9 @@
 """The noise of a robust release: standard normal numbers that belong to a window, the same whenever it is asked for.
 
 They are a hash of the window and the encoder's key, so asking twice tells no more than asking once, and a result can be
-repeated. Who holds the encoder and the very samples of a window can compute them, but has no need to: the window itself
-tells more. A proof needs noise nobody can compute: certified.py.
+repeated. Who holds the key and the very samples of a window can compute them, and so recognise its features; the key is
+in the encoder, and follows from the training's seed, which should not be one that others guess. A proof needs noise
+nobody can compute: certified.py.
 """
 
 from __future__ import annotations
