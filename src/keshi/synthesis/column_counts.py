@@ -83,7 +83,7 @@ def column_counts(measured: Measurement, total: float) -> list[ColumnCounts]:
         finest = block.partitions[block.marginals[levels[-1]][0]]
         noisy, noise_std = [tables[level] for level in levels], [float(stds[level]) for level in levels]
         if finest.categories:
-            counts = project_to_simplex(noisy[-1], total)
+            counts = shared_out(noisy[-1], noise_std[-1], np.ones(finest.cells), total)
         else:
             missing = 0.0
             if finest.missing:
@@ -108,8 +108,7 @@ def leaf_counts(
     """(leaves,) counts that are nowhere negative and sum to `total`, from the noisy counts of all levels.
 
     Upwards by least squares (Hay et al., VLDB 2010, here for unequal noise), then from the root down: the children of
-    a cell that stands out share its count as measured, projected onto the simplex; those of any other share it by
-    width. Cells of the root far from any that stands out are empty where those hold about all, and likely values that
+    a cell that stands out share its count as `shared_out` has it; those of any other share it by width. Cells of the root far from any that stands out are empty where those hold about all, and likely values that
     do not stand out are: noise alone may have filled them, and half a percent of the records in the highest cell of an
     income is more than all that people earn.
 
@@ -144,9 +143,43 @@ def leaf_counts(
         bounds = np.searchsorted(parent, np.arange(len(counts) + 1))
         for cell in np.flatnonzero(counts > SIGNIFICANT * np.sqrt(variance[level])):
             own = slice(bounds[cell], bounds[cell + 1])
-            children[own] = project_to_simplex(best[level + 1][own], counts[cell])
+            std = float(np.sqrt(variance[level + 1][own].mean()))
+            children[own] = shared_out(best[level + 1][own], std, width[level + 1][own], counts[cell])
         counts = children
     return counts
+
+
+def shared_out(
+    noisy: NDArray[np.float64], noise_std: float, widths: NDArray[Any], total: float
+) -> NDArray[np.float64]:
+    """(cells,) a total shared among cells: as measured where that stands out from the noise, else rather by width.
+
+    Cells that stand out by themselves keep what was measured. The others are drawn to their shares by width, as far as
+    their differences are what noise alone would make them (positive-part James-Stein estimate; Efron & Morris, JASA
+    1973); then the simplex. Without noise that changes nothing; where there is nothing but noise, ages are spread
+    evenly in place of a comb of random peaks.
+
+    Args:
+        noisy: (cells,) noisy counts.
+        noise_std: Standard deviation of the noise in each.
+        widths: (cells,) shares in proportion to which the total is expected.
+        total: Of all cells.
+    """
+    # With many cells, noise alone passes three standard deviations somewhere.
+    significant = max(SIGNIFICANT, float(np.sqrt(2.0 * np.log(len(noisy))))) * noise_std
+    alone = np.zeros(len(noisy), dtype=bool)
+    while not alone.all():
+        left = max(total - float(noisy[alone].sum()), 0.0)
+        beyond = noisy - left * widths / widths[~alone].sum()
+        above, below = ~alone & (beyond > significant), ~alone & (beyond < -significant)
+        if not above.any() and not below.any():
+            break
+        # Peaks first: what is left for the others changes, and most of them are not low but beside a peak.
+        alone |= above if above.any() else below
+    others = ~alone
+    squares = float((beyond[others] ** 2).sum())
+    kept = max(0.0, 1.0 - (others.sum() - 1) * noise_std**2 / squares) if squares > 0 else 0.0
+    return project_to_simplex(np.where(alone, noisy, noisy - (1.0 - kept) * beyond), total)
 
 
 def fine_to_coarse(fine: NDArray[np.int64], coarse: NDArray[np.int64]) -> NDArray[np.int64]:
