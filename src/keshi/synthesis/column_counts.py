@@ -108,9 +108,10 @@ def leaf_counts(
     """(leaves,) counts that are nowhere negative and sum to `total`, from the noisy counts of all levels.
 
     Upwards by least squares (Hay et al., VLDB 2010, here for unequal noise), then from the root down: the children of
-    a cell that stands out share its count as `shared_out` has it; those of any other share it by width. Cells of the root far from any that stands out are empty where those hold about all, and likely values that
-    do not stand out are: noise alone may have filled them, and half a percent of the records in the highest cell of an
-    income is more than all that people earn.
+    a cell that stands out share its count as `shared_out` has it; those of any other share it by width. Cells of the
+    root far from any that stands out are empty where those hold about all, and likely values that do not stand out
+    are: noise alone may have filled them, and half a percent of the records in the highest cell of an income is more
+    than all that people earn.
 
     Args:
         levels: (leaves,) cell of every leaf, from coarse to fine.
