@@ -321,6 +321,13 @@ def test_a_deep_network_goes_on_as_the_network_it_is(fitted, tmp_path):
         train(fitted.embedding_, preset=preset, start=kept)
 
 
+def test_a_mixture_of_another_layout_is_refused_at_resume(fitted):
+    altered = train(fitted.embedding_, preset=with_steps(fitted.preset, 2))
+    altered.network.probabilities = altered.network.probabilities[:, :, 1:]
+    with pytest.raises(ArtifactError, match="one of them was altered"):
+        train(fitted.embedding_, preset=fitted.preset, start=altered)
+
+
 def test_a_small_table_keeps_its_zeros_its_caps_and_about_its_mean():
     """24 such fits: zeros .56 to .61 of .59, caps .12 to .14 of .13, the mean about right in 23 of them.
 

@@ -100,6 +100,11 @@ def fit_mixture(
     affordable = int(LARGEST_STEP / cells**2)
     components = max(1, min(schedule.components, max(16, affordable)) // len(group_counts))
     if start is not None:
+        if start.probabilities.shape[::2] != independent.shape:
+            raise ArtifactError(
+                f"the generator to go on with has {tuple(start.probabilities.shape[::2])} groups of classes and cells, and its "
+                f"embedding {tuple(independent.shape)}: one of them was altered. Train anew without --resume."
+            )
         components = start.probabilities.shape[1]
     if schedule.network:
         state = start.network if start else None
