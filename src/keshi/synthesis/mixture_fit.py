@@ -102,8 +102,9 @@ def fit_mixture(
     if start is not None:
         if start.probabilities.shape[::2] != independent.shape:
             raise ArtifactError(
-                f"the generator to go on with has {tuple(start.probabilities.shape[::2])} groups of classes and cells, and its "
-                f"embedding {tuple(independent.shape)}: one of them was altered. Train anew without --resume."
+                f"the generator to go on with has {tuple(start.probabilities.shape[::2])} groups of classes and "
+                f"cells, and its embedding {tuple(independent.shape)}: one of them was altered. Train anew without "
+                "--resume."
             )
         components = start.probabilities.shape[1]
     if schedule.network:
