@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import random
 from dataclasses import replace
 from pathlib import Path
 
@@ -8,6 +9,7 @@ import pytest
 import torch
 
 from keshi.auditing.identification import identify
+from keshi.censoring import window_noise
 from keshi.censoring.censor import Censor
 from keshi.censoring.encoded import CensoredEncoder
 from keshi.censoring.schedules import SCHEDULES, Schedule
@@ -77,21 +79,32 @@ def test_a_training_that_is_killed_goes_on_to_the_same_bytes(
     options = {"preset": replace(TINY, rounds=3, **noise), "features": 16}
     whole = Censor(method, **options).fit(x, y, subject=s)  # type: ignore[arg-type]
 
+    keys: dict[int, set[bytes]] = {}
+
     def kill(number: int, encoder: CensoredEncoder) -> dict[str, float]:
+        keys.setdefault(number, set()).add(encoder.noise_key)
         if number == killed_in:
             raise KeyboardInterrupt
+        return {}
+
+    def see(number: int, encoder: CensoredEncoder) -> dict[str, float]:
+        seen.append(number)
+        keys.setdefault(number, set()).add(encoder.noise_key)
         return {}
 
     with pytest.raises(KeyboardInterrupt):
         Censor(method, **options).fit(x, y, subject=s, checkpoint=tmp_path / "c", on_round=kill)  # type: ignore[arg-type]
     seen: list[int] = []
     again = Censor(method, **options).fit(  # type: ignore[arg-type]
-        x, y, subject=s, checkpoint=tmp_path / "c", on_round=lambda number, encoder: seen.append(number) or {},
+        x, y, subject=s, checkpoint=tmp_path / "c", on_round=see,
         progress=lambda line: pytest.fail("trained again for the label") if "epoch" in line else None,
     )  # fmt: skip
     assert seen == list(range(killed_in, 4))  # only the round that was cut short is done again
-    np.testing.assert_array_equal(again.transform(x), whole.transform(x))
-    np.testing.assert_array_equal(again.pretrained_.transform(x), whole.pretrained_.transform(x))
+    for name in ("encoder_", "pretrained_"):
+        resumed, uninterrupted = getattr(again, name), getattr(whole, name)
+        np.testing.assert_array_equal(resumed.without_noise(x), uninterrupted.without_noise(x))
+    assert [len(keys[number]) for number in (1, 2, 3)] == [1, 1, 1]  # the noise goes on as well
+    assert keys[3] == {again.encoder_.noise_key}
     assert [r.label_loss for r in again.curve_] == [r.label_loss for r in whole.curve_]
 
 
@@ -357,6 +370,7 @@ def test_the_paper_preset_is_the_schedule_of_the_paper() -> None:
     assert (paper.pretrain_rate, paper.encoder_rate, paper.adversary_rate) == (1e-4, 2.5e-5, 2.5e-5)
 
 
+NOISY = replace(TINY, noise=0.5, shared=1.0, features=16)
 ROBUST = replace(
     SCHEDULES["robust"], pretrain_epochs=4, pretrain_rate=3e-3, rounds=2, iterations=30, batch_size=64
 )
@@ -366,7 +380,7 @@ def test_the_robust_release_has_noise_that_belongs_to_the_window_and_comes_back_
     tmp_path: Path,
 ) -> None:
     x, y, s = simulated_people(80)
-    censor = Censor(preset=replace(TINY, noise=0.5, shared=1.0, features=16)).fit(x, y, subject=s)
+    censor = Censor(preset=NOISY).fit(x, y, subject=s)
     z = censor.transform(x)
     np.testing.assert_allclose(z[5:9], censor.transform(x[5:9].astype(np.float64)), atol=1e-5)
     clean = censor.encoder_.without_noise(x)
@@ -378,7 +392,56 @@ def test_the_robust_release_has_noise_that_belongs_to_the_window_and_comes_back_
     loaded = Censor.load(tmp_path / "robust")
     np.testing.assert_array_equal(loaded.transform(x), z)
     assert loaded.schedule == censor.schedule
-    np.testing.assert_array_equal(loaded.fit(x, y, subject=s).transform(x), z)
+    assert loaded.encoder_.noise_key == censor.encoder_.noise_key
+    assert censor.encoder_.noise_key.hex() not in (tmp_path / "robust" / "manifest.json").read_text()
+
+
+def test_trainings_with_one_seed_agree_in_everything_but_the_noise() -> None:
+    """Each has a key of its own, so no difference of two encoders' features is free of noise."""
+    x, y, s = simulated_people(80)
+    rounds: list[CensoredEncoder] = []
+    for _ in range(2):
+        random.seed(0)
+        np.random.seed(0)  # noqa: NPY002
+        torch.manual_seed(0)
+        one = Censor(preset=NOISY).fit(x, y, subject=s, on_round=lambda number, e: rounds.append(e) or {})
+        rounds.append(one.pretrained_)
+    first, _, begin, again, *_ = rounds
+    assert len({encoder.noise_key for encoder in rounds}) == 6  # two rounds and what was before them, twice
+    np.testing.assert_array_equal(first.without_noise(x), again.without_noise(x))
+    for one, other in ((first, again), (first, begin)):
+        apart = one.drawn_noise(x) - other.drawn_noise(x)
+        # 1,280 differences of independent standard normal numbers: standard error 0.03
+        assert apart.std() == pytest.approx(np.sqrt(2), abs=0.15)
+
+
+def test_the_key_of_the_noise_is_what_the_operating_system_gave_whatever_the_seed(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    x, y, s = simulated_people(80)
+    begin = Censor(preset=replace(NOISY, rounds=0)).fit(x, y, subject=s).encoder_
+    keys, source = {}, window_noise.secrets
+    for number, given in enumerate((b"a", b"b")):
+        for seed in (0, 1):
+            folder = None if seed else tmp_path / str(number)
+            monkeypatch.setattr(source, "token_bytes", lambda size, given=given: given * size)
+            censor = Censor(preset=replace(NOISY, rounds=1), seed=seed)
+            censor.fit(x, y, subject=s, start=begin, checkpoint=folder)
+            keys[given, seed] = censor.encoder_.noise_key
+    assert keys[b"a", 0] == keys[b"a", 1] == window_noise.key_of_round(b"a" * 16, 1)
+    assert keys[b"b", 0] == keys[b"b", 1] == window_noise.key_of_round(b"b" * 16, 1)
+    monkeypatch.setattr(source, "token_bytes", lambda size: pytest.fail("drawn again"))
+    resumed = Censor(preset=replace(NOISY, rounds=1)).fit(
+        x, y, subject=s, start=begin, checkpoint=tmp_path / "0"
+    )
+    assert resumed.encoder_.noise_key == keys[b"a", 0]
+    with pytest.raises(ArtifactError, match=r"noise_key\.json was saved by a training with other options"):
+        Censor(preset=replace(NOISY, rounds=1), seed=5).fit(
+            x, y, subject=s, start=begin, checkpoint=tmp_path / "0"
+        )
+    (tmp_path / "0" / "noise_key.json").write_text("{}")
+    with pytest.raises(ArtifactError, match=r"noise_key\.json is no key of a noise"):
+        Censor(preset=replace(NOISY, rounds=1)).fit(x, y, subject=s, start=begin, checkpoint=tmp_path / "0")
 
 
 def test_the_robust_preset_keeps_the_label_and_hides_people_from_a_fresh_attacker() -> None:

@@ -114,6 +114,7 @@ def saved(path: Path, *, settings: dict, tensors: dict[str, np.ndarray] | None =
         {"settings": {"channels": 3}},
         {"settings": {"length": 5}},
         {"settings": {"labels": None}},
+        {"settings": {"noise": 0.3}},  # without a key everybody could compute it
         {"settings": {"label_dtype": "<U9"}},
         {"settings": {"labels": [1, 5, 300], "label_dtype": "|i1"}},
         {"settings": {}, "tensors": {"scaler.mean": np.zeros(2, np.float32)}},

@@ -6,14 +6,25 @@ import numpy as np
 import pytest
 from sklearn.base import clone
 from sklearn.exceptions import NotFittedError as SklearnNotFittedError
+from sklearn.utils import estimator_checks
 from sklearn.utils.estimator_checks import check_estimator
 
+from keshi.censoring import window_noise
 from keshi.censoring.censor import Censor
 from keshi.censoring.training import Schedule
 from keshi.errors import DomainError
 
 TINY = Schedule(
     pretrain_epochs=1, pretrain_rate=1e-3, rounds=1, iterations=3, batch_size=16, encoder_rate=1e-3
+)
+
+
+# These compare two fits, and every fit of a robust encoder has noise of its own from the operating system, which no
+# seed repeats: with the same noise in two encoders the difference of their features would be free of it. One encoder
+# gives the same whenever it is asked. The tag non_deterministic says so, by which other checks skip themselves.
+REASON = "every fit of a robust encoder has noise of its own"
+EXCEPTIONS = dict.fromkeys(
+    ("check_fit_idempotent", "check_classifier_data_not_an_array", "check_supervised_y_2d"), REASON
 )
 
 
@@ -24,15 +35,35 @@ def windows(n: int = 60) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
 @pytest.mark.parametrize("robust", [{}, {"noise": 0.3, "shared": 1.0}], ids=["plain", "robust"])
 def test_scikit_learn_finds_no_fault(robust: dict[str, float]) -> None:
-    """Its checks pass no person, so they are of the method that needs none; there is no exception to declare."""
+    """Its checks pass no person, so they are of the method that needs none. EXCEPTIONS are all that is declared."""
     schedule = Schedule(
         pretrain_epochs=12, pretrain_rate=1e-2, batch_size=32, rounds=0, dropout=0.0, **robust
     )
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        results = check_estimator(Censor("cnn", preset=schedule, features=8), on_fail=None, on_skip=None)
+        results = check_estimator(
+            Censor("cnn", preset=schedule, features=8),
+            on_fail=None,
+            on_skip=None,
+            expected_failed_checks=EXCEPTIONS if robust else {},
+        )
     assert len(results) > 50
-    assert [r["check_name"] for r in results if r["status"] not in ("passed", "skipped")] == []
+    found = {r["check_name"]: r["status"] for r in results if r["status"] not in ("passed", "skipped")}
+    assert set(found.values()) <= {"xfail"}
+    assert ("check_fit_idempotent" in found) == bool(robust)
+
+
+@pytest.mark.parametrize("check", EXCEPTIONS)
+def test_the_key_of_the_noise_is_the_only_reason_for_an_exception(
+    check: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(window_noise.secrets, "token_bytes", bytes)
+    schedule = Schedule(pretrain_epochs=1, batch_size=32, rounds=0, dropout=0.0, noise=0.3, shared=1.0)
+    censor = Censor("cnn", preset=schedule, features=8)
+    assert censor.__sklearn_tags__().non_deterministic
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        getattr(estimator_checks, check)("Censor", censor)
 
 
 def test_options_are_cloned_and_set_and_the_clone_is_not_fitted() -> None:

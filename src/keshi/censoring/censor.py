@@ -7,8 +7,8 @@ training (SCT), learned similarity matching (LSM). Judged by measured leakage; t
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +28,7 @@ from keshi.censoring.input_checks import labelled_windows, real_numbers, scale, 
 from keshi.censoring.schedules import SCHEDULES, Schedule, preset_of
 from keshi.censoring.starts import check_start, options_to_save, saved_options, saved_start
 from keshi.censoring.training import RoundRecord, TrainingStreams, play, pretrain, use_threads
+from keshi.censoring.window_noise import draw_key, key_of_round
 from keshi.errors import ArtifactError, DomainError, NotFittedError
 from keshi.records.windows import Standardizer
 
@@ -46,7 +47,7 @@ class Censor(ClassifierMixin, TransformerMixin, BaseEstimator):
         preset: "robust", "paper", their short forms "robust-quick" and "quick", or your own schedules.Schedule. None is
             robust, but paper where a method of the paper is named.
         rounds: rounds of the two alternating steps; those of the preset by default.
-        seed: fixes weights, batches, pairs and dropout; with `threads` it fixes every byte of the result.
+        seed: fixes weights, batches, pairs and dropout, with `threads` to the byte; never the noise in the features.
         features: width of z; the preset's by default (robust 16, paper 400).
         threads: torch threads to use while training.
         guard: end step 2 of a round early once the adversary is fooled, because the flipped term of eq. 1 has no lower
@@ -165,7 +166,7 @@ class Censor(ClassifierMixin, TransformerMixin, BaseEstimator):
             on_round: measures the encoder after every round; what it returns joins the learning curve.
             progress: called with a line of text now and then.
             checkpoint: folder to save the state of the training in, and to continue from where an interrupted
-                fit left one; the result is the same as without the interruption.
+                fit left one; the result is the same as without the interruption. It holds the key of the noise.
             checkpoint_every: rounds between two saves.
 
         Raises:
@@ -192,52 +193,49 @@ class Censor(ClassifierMixin, TransformerMixin, BaseEstimator):
         with use_threads(self.threads):
             generator = streams.torch("weights")  # of the first weights, later of the dropout masks
             encoder = make_encoder(
-                channels,
-                length,
-                features=schedule.features,
-                dropout=schedule.dropout,
-                noise=schedule.noise,
+                channels, length, features=schedule.features, dropout=schedule.dropout, noise=schedule.noise,
                 generator=generator,
-            )
+            )  # fmt: skip
             with np.errstate(over="ignore", invalid="ignore"):  # refused by scale() below, with a message
                 scaler = Standardizer.fit(x) if start is None else start.scaler
             scaled, y_codes = torch.from_numpy(scale(scaler, x)), torch.from_numpy(label_codes)
             data = training_set(scaled, y_codes, codes, weight=schedule.shared)
             shared = 0 if data.shared is None else data.shared.shape[1]
             head = LabelHead(schedule.features, len(labels), shared=shared, generator=generator)
-            freeze = partial(
-                CensoredEncoder.of,
-                encoder,
-                head,
-                scaler=scaler,
-                labels=tuple(labels.tolist()),
-                channels=channels,
-                length=length,
-                label_dtype=labels.dtype.str if labels.dtype.kind in "iuf" else None,
-                noise=schedule.noise,
-                noise_key=streams.numpy("noise").bytes(16).hex() if schedule.noise > 0 else "",
-            )
             # Made before the long training for the label, so that pairs nobody can form are refused at once.
             game = game_over(
-                codes,
-                data,
-                GAMES[method],
-                features=schedule.features,
-                generator=streams.torch("adversary"),
+                codes, data, GAMES[method], features=schedule.features, generator=streams.torch("adversary"),
                 **self.game_options,
-            )
+            )  # fmt: skip
             saved = None
             if checkpoint is not None:
                 begin = [] if start is None else [start.weights[name] for name in sorted(start.weights)]
                 mark = fingerprint(self._settings(), scaled.numpy(), label_codes, *codes.values(), *begin)
                 saved = Checkpoint(Path(checkpoint), mark, checkpoint_every)
                 start = start or saved_start(saved)
+            key = b"" if schedule.noise == 0 else saved.noise_key() if saved else draw_key()
+
+            def freeze(number: int = 0, settings: dict[str, Any] | None = None) -> CensoredEncoder:
+                """The two networks as they are after round `number`."""
+                return CensoredEncoder.of(
+                    encoder,
+                    head,
+                    scaler=scaler,
+                    labels=tuple(labels.tolist()),
+                    channels=channels,
+                    length=length,
+                    settings=self._settings(rounds_kept=number) if settings is None else settings,
+                    label_dtype=labels.dtype.str if labels.dtype.kind in "iuf" else None,
+                    noise=schedule.noise,
+                    noise_key=key_of_round(key, number) if key else b"",
+                )
+
             trained_here = start is None
             if start is None:
                 rng = streams.numpy("pretraining")
                 pretrain(encoder, head, data, schedule=schedule, rng=rng, progress=progress)
             else:
-                check_start(start, freeze(settings={}))
+                check_start(start, freeze())
                 load_weights(start, encoder, head)
             plain = {"method": "cnn", "strength": 0.0, "options": {}}
             pretrained = freeze(settings={**self._settings(), **plain})
@@ -246,8 +244,7 @@ class Censor(ClassifierMixin, TransformerMixin, BaseEstimator):
                 freeze(settings={"fingerprint": saved.fingerprint}).save(saved.folder / PRETRAINED_FOLDER)
 
             def measure(number: int) -> dict[str, float]:
-                frozen = freeze(settings=self._settings(rounds_kept=number))
-                return on_round(number, frozen) if on_round else {}
+                return on_round(number, freeze(number)) if on_round else {}
 
             curve: tuple[RoundRecord, ...] = ()
             warnings: tuple[str, ...] = ()
@@ -270,7 +267,7 @@ class Censor(ClassifierMixin, TransformerMixin, BaseEstimator):
                 curve, warnings = outcome.curve, outcome.warnings
         self.classes_ = labels
         self.pretrained_ = pretrained
-        self.encoder_ = freeze(settings=self._settings(rounds_kept=len(curve)))
+        self.encoder_ = freeze(len(curve))
         self.curve_ = curve
         self.warnings_ = warnings
         return self
@@ -294,6 +291,8 @@ class Censor(ClassifierMixin, TransformerMixin, BaseEstimator):
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
         tags.transformer_tags.preserves_dtype = []  # z is float32 always
+        with suppress(ValueError):  # of a wrong option, which fit names
+            tags.non_deterministic = self.schedule.noise > 0  # a fit has noise of its own, whatever the seed
         return tags
 
     def __sklearn_is_fitted__(self) -> bool:
@@ -320,7 +319,7 @@ class Censor(ClassifierMixin, TransformerMixin, BaseEstimator):
     def load(cls, path: str | Path) -> Censor:
         """A fitted Censor from a saved encoder, with the options it was made with.
 
-        It transforms and predicts; fitted anew on the same windows it gives the same encoder.
+        It transforms and predicts; fitted anew on the same windows it gives the same weights.
 
         Raises:
             ArtifactError: the folder is not a censored encoder, or its settings are none of a Censor.

@@ -1,7 +1,7 @@
 """The state of an interrupted training on disk: a kill loses the rounds since the last checkpoint, nothing else.
 
 One safetensors file holds networks, optimisers, random streams and learning curve. It is replaced atomically and
-belongs to the owner of the data: unlike a saved encoder it holds the adversary.
+belongs to the owner of the data: unlike a saved encoder it holds the adversary. Beside it lies the key of the noise.
 """
 
 from __future__ import annotations
@@ -18,11 +18,17 @@ from torch import Tensor, nn
 
 from keshi._validate import positive_integer
 from keshi.artifacts import store
+from keshi.censoring.window_noise import draw_key
 from keshi.errors import ArtifactError
 
 STATE = "state"  # name of the tensor that holds the JSON part as bytes
 ROUNDS_FILE = "rounds.safetensors"
 PRETRAINED_FOLDER = "pretrained"
+KEY_FILE = "noise_key.json"
+OTHER = (
+    "was saved by a training with other options or other data. Choose another folder for checkpoint=, or remove "
+    "this one."
+)
 
 
 @dataclass(frozen=True)
@@ -45,6 +51,25 @@ class Checkpoint:
     @property
     def file(self) -> Path:
         return self.folder / ROUNDS_FILE
+
+    def noise_key(self) -> bytes:
+        """The secret of this training's noise, drawn the first time it is asked for and kept until the folder goes."""
+        file = self.folder / KEY_FILE
+        if not file.exists():
+            key = draw_key()
+            self.folder.mkdir(parents=True, exist_ok=True)
+            saved = {"fingerprint": self.fingerprint, "key": key.hex()}
+            store.write_atomically(file, store.json_to_bytes(saved))
+            return key
+        saved = store.json_from_bytes(file.read_bytes(), source=str(file))
+        try:
+            if saved["fingerprint"] != self.fingerprint:
+                raise ArtifactError(f"{file} {OTHER}")
+            return bytes.fromhex(saved["key"])
+        except (KeyError, TypeError, ValueError) as error:
+            if isinstance(error, ArtifactError):
+                raise
+            raise ArtifactError(f"{file} is no key of a noise ({error}); remove the folder.") from error
 
 
 @dataclass(frozen=True, eq=False)
@@ -90,10 +115,7 @@ class TrainingState:
         try:
             state = store.json_from_bytes(arrays[STATE].tobytes(), source=source)
             if state["fingerprint"] != checkpoint.fingerprint:
-                raise ArtifactError(
-                    f"{source} was saved by a training with other options or other data. Choose another folder for "
-                    "checkpoint=, or remove this one."
-                )
+                raise ArtifactError(f"{source} {OTHER}")
             tensors = {name: torch.from_numpy(np.array(value)) for name, value in arrays.items()}
             for name, network in self.networks.items():
                 network.load_state_dict(_below(tensors, f"network.{name}."))

@@ -6,7 +6,7 @@ It holds weights, scaling and label names; no adversary, no subject, no count of
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -19,12 +19,13 @@ from keshi._validate import nonnegative
 from keshi.artifacts import store
 from keshi.censoring.encoders import ConvEncoder, DenseEncoder, LabelHead, encode_in_batches, make_encoder
 from keshi.censoring.input_checks import real_numbers, refuse_missing, refuse_overflow, scale
-from keshi.censoring.window_noise import window_noise
+from keshi.censoring.window_noise import KEY_BYTES, window_noise
 from keshi.errors import ArtifactError, DomainError
 from keshi.records.windows import Standardizer
 
 KIND = "censored-encoder"
 WEIGHTS_FILE = "encoder.safetensors"
+KEY = "noise.key"  # among its tensors, of which `keshi inspect` shows the shape alone
 NO_GUARANTEE = (
     "No worst-case guarantee: a censored encoder is judged only by the leakage measured with freshly trained "
     "attackers; a stronger attacker may learn more, and the weights themselves carry no privacy guarantee."
@@ -43,7 +44,7 @@ class CensoredEncoder:
         settings: how it was made (method, strength, preset, ...); JSON values only.
         label_dtype: numpy's name of the labels' number type, such as "|i1"; None for text and truth values.
         noise: standard deviation of the noise that every window's features get, see window_noise.py; 0 is none.
-        noise_key: of that noise, 16 bytes in hexadecimal digits.
+        noise_key: of that noise, 16 bytes; whoever has it and a window's samples can compute the window's noise.
     """
 
     weights: Mapping[str, np.ndarray]
@@ -54,7 +55,7 @@ class CensoredEncoder:
     settings: Mapping[str, Any]
     label_dtype: str | None = None
     noise: float = 0.0
-    noise_key: str = ""
+    noise_key: bytes = field(default=b"", repr=False)
 
     @classmethod
     def of(
@@ -69,7 +70,7 @@ class CensoredEncoder:
         settings: Mapping[str, Any],
         label_dtype: str | None = None,
         noise: float = 0.0,
-        noise_key: str = "",
+        noise_key: bytes = b"",
     ) -> CensoredEncoder:
         """A frozen copy of two networks as they are now."""
         weights = {
@@ -94,7 +95,7 @@ class CensoredEncoder:
 
     def drawn_noise(self, x: np.ndarray) -> np.ndarray:
         """The standard normal numbers (n, features) that belong to windows x; `transform` adds `noise` times these."""
-        return window_noise(x, self.features, key=bytes.fromhex(self.noise_key))
+        return window_noise(x, self.features, key=self.noise_key)
 
     def predict_proba(self, x: np.ndarray) -> np.ndarray:
         """Probability of every label (n, labels), in the order of `labels`."""
@@ -121,6 +122,8 @@ class CensoredEncoder:
         """Write a folder of kind "censored-encoder"; `files` are further files to keep beside the weights."""
         arrays = dict(self.weights)
         arrays["scaler.mean"], arrays["scaler.std"] = self.scaler.mean, self.scaler.std
+        if self.noise > 0:
+            arrays[KEY] = np.frombuffer(self.noise_key, dtype=np.uint8)
         store.save(
             path,
             kind=KIND,
@@ -130,7 +133,7 @@ class CensoredEncoder:
                 "channels": self.channels,
                 "length": self.length,
                 "guarantee": NO_GUARANTEE,
-                **({"noise": self.noise, "noise_key": self.noise_key} if self.noise > 0 else {}),
+                **({"noise": self.noise} if self.noise > 0 else {}),
                 "training": dict(self.settings),
             },
             files={WEIGHTS_FILE: store.tensors_to_bytes(arrays), **(files or {})},
@@ -148,6 +151,7 @@ class CensoredEncoder:
             settings = artifact.settings
             arrays = store.tensors_from_bytes(artifact.files[WEIGHTS_FILE], source=f"{path}: {WEIGHTS_FILE}")
             scaler = Standardizer(arrays.pop("scaler.mean"), arrays.pop("scaler.std"))
+            noise = nonnegative("noise", float(settings.get("noise", 0.0)))
             loaded = cls(
                 weights=arrays,
                 scaler=scaler,
@@ -156,8 +160,8 @@ class CensoredEncoder:
                 length=int(settings["length"]),
                 settings=dict(settings["training"]),
                 label_dtype=_number_type(settings.get("label_dtype")),
-                noise=nonnegative("noise", float(settings.get("noise", 0.0))),
-                noise_key=bytes.fromhex(settings.get("noise_key", "")).hex(),
+                noise=noise,
+                noise_key=_key(arrays.pop(KEY)) if noise > 0 else b"",
             )
             np.array(loaded.labels, dtype=loaded.label_dtype)
             _ = loaded._networks  # refuse weights that do not fit now, not at the first use
@@ -195,6 +199,12 @@ class CensoredEncoder:
         if noisy and self.noise > 0:
             z += self.noise * torch.from_numpy(self.drawn_noise(x))
         return z
+
+
+def _key(saved: np.ndarray) -> bytes:
+    if saved.dtype != np.uint8 or saved.shape != (KEY_BYTES,):
+        raise ValueError(f"the key of its noise must be {KEY_BYTES} bytes, got {saved.dtype} {saved.shape}")
+    return saved.tobytes()
 
 
 def _number_type(name: str | None) -> str | None:

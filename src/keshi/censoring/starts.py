@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
-from keshi.censoring.checkpoints import PRETRAINED_FOLDER, Checkpoint
+from keshi.censoring.checkpoints import OTHER, PRETRAINED_FOLDER, Checkpoint
 from keshi.censoring.encoded import CensoredEncoder
 from keshi.censoring.schedules import Schedule
 from keshi.errors import ArtifactError, DomainError
@@ -19,10 +19,7 @@ def saved_start(saved: Checkpoint) -> CensoredEncoder | None:
         return None
     found = CensoredEncoder.load(folder)
     if found.settings.get("fingerprint") != saved.fingerprint:
-        raise ArtifactError(
-            f"{saved.folder} was saved by a training with other options or other data. Choose another folder for "
-            "checkpoint=, or remove this one."
-        )
+        raise ArtifactError(f"{saved.folder} {OTHER}")
     return found
 
 

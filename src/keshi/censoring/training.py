@@ -59,9 +59,12 @@ class TrainingOutcome:
 
 
 class TrainingStreams:
-    """Independent random streams of one seed, so that leaving a part out does not shift the others."""
+    """Independent random streams of one seed, so that leaving a part out does not shift the others.
 
-    NAMES = ("weights", "adversary", "dropout", "pretraining", "step1", "step2", "noise")
+    None is for the noise of what is released: that comes from the operating system, see window_noise.py.
+    """
+
+    NAMES = ("weights", "adversary", "dropout", "pretraining", "step1", "step2")
 
     def __init__(self, seed: int) -> None:
         self._seeds = dict(zip(self.NAMES, np.random.SeedSequence(seed).spawn(len(self.NAMES)), strict=True))
