@@ -8,7 +8,8 @@
 `uschad-paper` windows, blocked split, 25,000 training windows. Every seed has up to three parts, each a line of
 results.jsonl: "left out" (every third label left out of training, and learnt by a linear probe from ten windows each),
 "all labels" (F1 and attackers: plain network, control, robust), and "sct" (preset paper at strength 1, only with
-`--sct-rounds`). A kill loses the part at work.
+`--sct-rounds`). A kill loses the part at work. The same seed gives the same weights; figures repeat up to the noise in
+the features, which no seed reaches.
 """
 
 from __future__ import annotations

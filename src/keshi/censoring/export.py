@@ -1,8 +1,9 @@
 """A censored encoder as ONNX, for a phone or a watch: windows in their own units -> features and probabilities.
 
 The graph is written node by node from the encoder's few kinds of layers, so no tracing of torch is involved. An encoder
-of preset robust has a second input, standard normal numbers to be drawn where the features leave the device, so that
-features without noise cannot be had by accident. The noise of a certified release is no part of the graph.
+of preset robust has a second input, standard normal numbers to be drawn where the features leave the device, once a
+window, so that features without noise cannot be had by accident. The key of `CensoredEncoder.transform` is not in the
+file, nor is the noise of a certified release.
 Needs the package onnx; running the result needs onnxruntime: pip install keshi[onnx].
 """
 

@@ -18,8 +18,9 @@ class Schedule:
     """How long and how fast to train. `iterations` is per step; batches of pairs count pairs.
 
     Where `noise` is above 0, every window's features are scaled to mean 0 and mean square 1, and get Gaussian noise of
-    this standard deviation, in training and whenever they leave the encoder. `shared` is the weight of the descriptors
-    that all people share (shared.py), for cnn, afl and maxent.
+    this standard deviation, in training (from the seed) and whenever they leave the encoder (never from it, see
+    window_noise.py). `shared` is the weight of the descriptors that all people share (shared.py), for cnn, afl and
+    maxent.
     """
 
     pretrain_epochs: int = 15  # not given; by then the loss on USC-HAD falls by under 2 % an epoch

@@ -33,7 +33,7 @@ def censor(
     rounds: int = typer.Option(
         None, help="Alternating rounds; the preset's by default (robust 6, paper 30)."
     ),
-    seed: int = typer.Option(0, help="Fixes weights, batches, pairs and the split."),
+    seed: int = typer.Option(0, help="Repeats weights, batches, pairs and the split; never the noise."),
     window: int = typer.Option(30, help="Samples per window."),
     stride: int = typer.Option(None, help="Samples between windows; half a window by default."),
     preset_windows: str = typer.Option(None, help="uschad-paper (172,169 windows) or uschad-full (186,307)."),

@@ -46,7 +46,8 @@ class SweepPlan:
     """What is the same for all cells.
 
     Attributes:
-        schedule: of the training; with `options` per method it is part of what makes a cell repeatable.
+        schedule: of the training; with `options` per method it is part of what makes a cell repeatable. Where it has
+            noise, a cell repeats up to that: its key comes from the operating system, and a resumed cell keeps it.
         split, held_out: as for censoring.splits.split_people.
         unknown: the strangers; the last three tenths by default.
         guard: False is eq. 1 to the letter.

@@ -25,7 +25,7 @@ def sweep(
     strengths: str = typer.Option(PAPER_STRENGTHS, help="With commas; 0, the control, is always there."),
     preset: str = typer.Option("paper", help="paper, quick, robust or robust-quick."),
     rounds: int = typer.Option(None, help="Alternating rounds; the preset's by default."),
-    seed: int = typer.Option(0, help="Of weights, batches, pairs and the split."),
+    seed: int = typer.Option(0, help="Of weights, batches, pairs and the split; never of the noise."),
     further_seeds: str = typer.Option(
         "", help="With commas; at strength 1, its control and the plain network."
     ),
