@@ -8,13 +8,14 @@ costs and not three seconds of imports. Each line on stdin is a request, each li
 
 A fault is {"at": "module:name", "when": "before" | "after" | "half", "nth": 1, "do": action}: at the n-th call of that
 function the child kills or interrupts itself, loses the right to write longer files, fills its disk, or waits for a
-file; "set" sets options of a function. "half" writes half of the data
-first. The trace gets a line for every draw of noise, with the hash of the spend that paid for it.
+file; "set" sets options of a function, and "fields" fields of all dataclasses of a dictionary. "half" writes half of
+the data first. The trace gets a line for every draw of noise, with the hash of the spend that paid for it.
 """
 
 from __future__ import annotations
 
 import ctypes
+import dataclasses
 import functools
 import importlib
 import json
@@ -37,6 +38,7 @@ WARM = (
     "opendp.measurements", "opendp.domains", "pyarrow.parquet", "pyarrow.csv", "sklearn.linear_model", "jinja2",
     "rich.progress", "tomlkit", "torch._dynamo", "pydantic", "pydantic.dataclasses", "safetensors.numpy",
     "matplotlib.figure", "matplotlib.backends.backend_svg", "mpl_toolkits.mplot3d", "keshi.records.domain_file",
+    "keshi.censoring.censor", "keshi.auditing.attackers", "keshi.reports.sweep",
 )  # fmt: skip
 WAIT_SECONDS = 60.0
 CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH = 1, 2
@@ -74,6 +76,10 @@ def arm(fault: dict[str, Any]) -> None:
     calls = 0
     if fault["do"] == "set":
         setattr(owner, last, functools.partial(original, **fault["options"]))
+        return
+    if fault["do"] == "fields":
+        table: Any = original
+        table.update({key: dataclasses.replace(value, **fault["fields"]) for key, value in table.items()})
         return
 
     @functools.wraps(original)

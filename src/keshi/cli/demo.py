@@ -3,21 +3,27 @@
 from __future__ import annotations
 
 import hashlib
+import math
+import shutil
+import sys
+import textwrap
 import time
 from importlib.resources import files
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import typer
 
 if TYPE_CHECKING:
     import pandas as pd
 
+    from keshi.cli.censor_run import CensoringRun
     from keshi.reports.report import Section
     from keshi.synthesis.synthesizer import PearlSynthesizer
 
 EPSILON, DELTA = 1.0, 1e-5
 QUICK_STEPS = 50
+WINDOW = 50  # samples: one second; the next one begins where it ends
 RECORD_LEVEL = (
     "Record level: what is protected is one row, that is one person's year. 5,912 people have up to 5 rows each, "
     "so a person with 5 rows is protected less than this sentence says."
@@ -78,7 +84,7 @@ def demo(
             notes=[RECORD_LEVEL, NO_GUARANTEE, *([QUICK] if quick else [])],
         )
         write_report(report, private / "report.html", private / "report.json")
-    print(f"done in {time.perf_counter() - started:.0f} s. Open {output / 'private' / 'report.html'}")
+    _print(f"done in {time.perf_counter() - started:.0f} s. Open {output / 'private' / 'report.html'}")
 
 
 def _table_part(*, seed: int, quick: bool) -> tuple[PearlSynthesizer, list[Section]]:
@@ -96,7 +102,7 @@ def _table_part(*, seed: int, quick: bool) -> tuple[PearlSynthesizer, list[Secti
     train, test = split_by_hash(table, table["zper"])  # nobody's years fall on both sides
     train, test = train.drop(columns="zper"), test.drop(columns="zper")
     size = f"{len(table):,} records x {len(train.columns)}"
-    print(f"table: RAND Health Insurance Experiment, {size}; 1 person in 5 held out")
+    _print(f"table: RAND Health Insurance Experiment, {size}; 1 person in 5 held out")
     cpu, wall = time.process_time(), time.perf_counter()
     synthesizer = PearlSynthesizer(
         domain=domain,
@@ -110,8 +116,8 @@ def _table_part(*, seed: int, quick: bool) -> tuple[PearlSynthesizer, list[Secti
             train, train_progress=lambda point, total: advance(point.step, total, f"loss {point.loss:.2g}")
         )
     cost = {"CPU seconds": time.process_time() - cpu, "seconds": time.perf_counter() - wall}
-    print(f"  {synthesizer.statement.sentence}")
-    print("  record level: a person has up to 5 rows here, and is protected less than one row is")
+    _print(f"  {synthesizer.statement.sentence}")
+    _print("  record level: a person has up to 5 rows here, and is protected less than one row is")
     audit, sections = audit_sections(
         synthesizer.sample(len(train)),
         train,
@@ -125,7 +131,7 @@ def _table_part(*, seed: int, quick: bool) -> tuple[PearlSynthesizer, list[Secti
     assert audit.utility is not None
     assert audit.ceiling is not None
     assert audit.floor is not None
-    print(
+    _print(
         f"  classifiers trained on synthetic, tested on real: ROC-AUC {_shown(audit.utility.mean_roc_auc)} "
         f"(trained on real {_shown(audit.ceiling.mean_roc_auc)}, on independent columns "
         f"{_shown(audit.floor.mean_roc_auc)})"
@@ -134,11 +140,12 @@ def _table_part(*, seed: int, quick: bool) -> tuple[PearlSynthesizer, list[Secti
 
 
 def _sensor_part(release: Path, private: Path, *, seed: int, quick: bool) -> list[Section]:
-    """Smart-watch exercises: the CNN, then SCT, each against a fresh attacker."""
+    """Smart-watch exercises: a plain network and preset robust, each against fresh attackers."""
     from keshi.artifacts.store import json_to_bytes, write_atomically
+    from keshi.censoring.schedules import SCHEDULES
     from keshi.cli.censor_run import run_censoring
     from keshi.cli.progress import progress_bar
-    from keshi.datasets.watch import load_watch
+    from keshi.datasets.watch import SAMPLES_PER_SECOND, load_watch
     from keshi.records.windows import Recording, segment
 
     watch = load_watch()
@@ -148,71 +155,105 @@ def _sensor_part(release: Path, private: Path, *, seed: int, quick: bool) -> lis
             label=watch.exercises[exercise],
             subject=int(subject),
             trial=f"{subject}-{side}-{exercise}",
-            rate=50.0,
+            rate=SAMPLES_PER_SECOND,
         )
         for series, exercise, subject, side in zip(
             watch.series, watch.exercise, watch.subject, watch.side, strict=True
         )
     ]
-    windows = segment(recordings, window=100, stride=50)
-    print(f"sensor: smart-watch exercises, 10 people x 7 exercises, {len(windows):,} windows of 2 s")
+    windows = segment(recordings, window=WINDOW, stride=WINDOW)
+    _print(
+        f"sensor: smart-watch exercises, 10 people x 7 exercises, {len(windows):,} windows of 1 s; plain network -> preset robust"
+    )
+    preset, rounds = ("robust-quick", 1) if quick else ("robust", SCHEDULES["robust"].rounds)
+    # a line an epoch and a round, of the censored network and of the control, and five between
+    lines = 2 * (SCHEDULES[preset].pretrain_epochs + rounds) + 5
     with progress_bar("censoring") as advance:
         count = iter(range(1, 10_000))
         result = run_censoring(
             windows,
-            method="sct",
-            strength=1.0,
-            preset="quick",
-            rounds=2 if quick else None,
+            preset=preset,
+            rounds=rounds,
             seed=seed,
-            suite=False,
-            progress=lambda line: advance(next(count), None, line[:60]),
+            suite=not quick,
+            progress=lambda line: advance(next(count), lines, textwrap.shorten(line, 28, placeholder="")),
         )
-    assert result.control is not None
-    for what, key in (("known", "f1_known"), ("unknown", "f1_unknown")):
-        before, after, control = (getattr(f, key) for f in (result.before, result.after, result.control))
-        print(
-            f"  macro-F1, {what} people: {before:.3f} -> {after:.3f} after SCT (as long without SCT: {control:.3f})"
-        )
-    attacks = [f.attacker for f in (result.before, result.after, result.control)]
-    shown = [f"{a.accuracy:.3f} [{a.lower:.3f}, {a.upper:.3f}]" for a in attacks]
-    print(
-        f"  a fresh attacker names the person: {shown[0]} -> {shown[1]} (without SCT: {shown[2]}; blind guess "
-        f"{result.majority:.3f}); no worst-case guarantee"
-    )
-    for warning in result.warnings:
-        print(f"  warning: {warning}")
+    _print("\n".join(censoring_lines(result)))
     result.encoder.save(release / "encoder")
     write_atomically(private / "censoring.json", json_to_bytes(result.audit()))
     return [censoring_section_of(result)]
 
 
-def censoring_section_of(result: Any) -> Section:
+def censoring_lines(result: CensoringRun) -> list[str]:
+    """What is kept and what leaks: the plain network, the censored one, and the control beside them."""
+    assert result.control is not None
+    three = (result.before, result.after, result.control)
+    lines = []
+    for who, key in (("known", "f1_known"), ("unknown", "f1_unknown")):
+        before, after, control = (f"{getattr(figures, key):.3f}" for figures in three)
+        lines.append(f"  macro-F1, {who} people: {before} -> {after} (control {control})")
+    worst = [figures.worst[1] for figures in three]
+    before, after, control = (f"{one.accuracy:.3f} [{one.lower:.3f}, {one.upper:.3f}]" for one in worst)
+    softmax = result.without_features.get("softmax only")
+    others = f"blind guess {result.majority:.3f}" + (f"; softmax alone {softmax:.3f}" if softmax else "")
+    lines += [
+        f"  worst fresh attacker names the person: {before} -> {after}",
+        f"    control, the plain network with as much further training: {control}; {others}; no worst-case guarantee",
+    ]
+    lines += [f"  {result.better_deal}"] if result.better_deal else []
+    return lines + [f"  warning: {warning}" for warning in result.warnings]
+
+
+def censoring_section_of(result: CensoringRun) -> Section:
     """A censoring run as a section of a report."""
     from keshi.reports.censoring_section import CensoringPoint, censoring_section
 
-    named = [("before", result.before), ("after SCT", result.after), ("control, strength 0", result.control)]
-    points = [
-        CensoringPoint(
-            name,
-            figures.f1_known,
-            figures.f1_unknown,
-            figures.attacker.accuracy,
-            trial_accuracy=figures.attacker.trial_accuracy,
-            attacker="fresh 800-200 network",
-        )
-        for name, figures in named
-        if figures is not None
+    named = [
+        ("plain network", result.before),
+        ("preset robust", result.after),
+        ("control, strength 0", result.control),
     ]
+    points = []
+    for name, figures in named:
+        if figures is None:
+            continue
+        attacker, worst = figures.worst
+        points.append(
+            CensoringPoint(
+                name,
+                figures.f1_known,
+                figures.f1_unknown,
+                worst.accuracy,
+                trial_accuracy=worst.trial_accuracy,
+                equal_error_rate=None if math.isnan(figures.eer) else figures.eer,
+                attacker=attacker,
+            )
+        )
+    without = {name: share for name, share in result.without_features.items() if name != "majority"}
     text = " ".join(
         [
             "A censored encoder has no worst-case guarantee: these are leaks that were measured, and a stronger "
-            "attacker may learn more. The control is the plain network trained as much longer, without the adversary: "
-            "only what differs from it is due to censoring.",
+            "attacker may learn more. Of the attackers that were tried, the one that names most windows counts. The "
+            "control is the plain network trained as much longer, without the adversary: only what differs from it is "
+            "due to censoring.",
+            f"Without any features: {', '.join(f'{name} {share:.3f}' for name, share in without.items())}.",
+            *([result.better_deal] if result.better_deal else []),
             *(f"Warning: {warning}" for warning in result.warnings),
         ]
     )
     return censoring_section(points, majority_rate=result.majority, title="Smart-watch exercises", text=text)
+
+
+def _print(lines: str) -> None:
+    """Print lines of result, broken between words where a terminal would break within them."""
+    for line in lines.splitlines():
+        if sys.stdout.isatty():
+            further = " " * (len(line) - len(line.lstrip()) + 2)
+            width = shutil.get_terminal_size().columns
+            line = textwrap.fill(
+                line, width, subsequent_indent=further, break_long_words=False, break_on_hyphens=False
+            )
+        print(line)
 
 
 def split_by_hash(table: pd.DataFrame, people: pd.Series) -> tuple[pd.DataFrame, pd.DataFrame]:
