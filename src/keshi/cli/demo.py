@@ -163,7 +163,8 @@ def _sensor_part(release: Path, private: Path, *, seed: int, quick: bool) -> lis
     ]
     windows = segment(recordings, window=WINDOW, stride=WINDOW)
     _print(
-        f"sensor: smart-watch exercises, 10 people x 7 exercises, {len(windows):,} windows of 1 s; plain network -> preset robust"
+        f"sensor: smart-watch exercises, 10 people x 7 exercises, {len(windows):,} windows of 1 s; "
+        "plain network -> preset robust"
     )
     preset, rounds = ("robust-quick", 1) if quick else ("robust", SCHEDULES["robust"].rounds)
     # a line an epoch and a round, of the censored network and of the control, and five between
