@@ -1,4 +1,4 @@
-"""Preset keshi on images and windows: the door, the artefacts and the audit are those of tables."""
+"""Preset keshi on images, and on windows of very many channels: door, artefacts and audit are those of tables."""
 
 from dataclasses import replace
 
@@ -31,29 +31,26 @@ from keshi.synthesis.synthesizer import PearlSynthesizer, embed_table, train
 
 IMAGES = Domain({"image": Image(8, 8), "y": Categorical(("a", "b"))}, label="y")
 COLOURS = Domain({"image": Image(6, 5, 3), "y": Categorical(("a", "b"))}, label="y")  # all of one class
-WINDOWS = Domain(
-    {"x": Window(20, 2, lower=(-1, -100), upper=(1, 100)), "y": Categorical(("a", "b"))}, label="y"
-)
+WIDE = Domain(
+    {"x": Window(6, 33, lower=-1, upper=1), "y": Categorical(("a", "b"))}, label="y"
+)  # of too many channels for pairs of them
 UNLABELLED = Domain({"image": Image(6, 6)})
 ALL = pytest.mark.parametrize(
-    "domain", [IMAGES, COLOURS, WINDOWS, UNLABELLED], ids=["images", "colours", "windows", "unlabelled"]
+    "domain", [IMAGES, COLOURS, WIDE, UNLABELLED], ids=["images", "colours", "wide windows", "unlabelled"]
 )
 
 
 def records(domain, n, seed=0):
-    """Class a is bright on the left, or a slow wave; class b on the right, or a fast one."""
+    """Class a is bright on the left, or a wave; class b on the right, or still."""
     randomness = np.random.default_rng(seed)
     label = (
-        randomness.integers(0, 2, n)
-        if domain in (IMAGES, WINDOWS) or domain.ignore
-        else np.zeros(n, dtype=int)
+        randomness.integers(0, 2, n) if domain in (IMAGES, WIDE) or domain.ignore else np.zeros(n, dtype=int)
     )
     (name,) = domain.array_columns
     column = domain.columns[name]
     if isinstance(column, Window):
-        phase = randomness.uniform(0, 2 * np.pi, n)
-        wave = np.sin(np.outer(1 + 2 * label, np.arange(20)) * 2 * np.pi / 20 + phase[:, None])
-        x = np.stack([0.8 * wave, 20 * randomness.normal(size=wave.shape).clip(-4, 4)], axis=2)
+        wave = np.sin(np.outer(1 + 2 * label, np.arange(6)) * 2 * np.pi / 6)
+        x = 0.5 * wave[:, :, None] + 0.1 * randomness.normal(size=(n, 6, 33)).clip(-4, 4)
     else:
         x = np.zeros((n, *column.shape), dtype=np.uint8)
         half = column.width // 2
@@ -104,14 +101,6 @@ def test_synthetic_images_look_like_the_real_ones_of_their_class():
     assert 0.35 < (made == 0).mean() < 0.6  # half of every image is black, and not nearly black
 
 
-def test_synthetic_windows_have_the_frequency_of_their_class():
-    synthetic = train(embedded(WINDOWS, 6_000)).sample(1_000, seed=1)
-    waves = np.stack(synthetic["x"].tolist())[:, :, 0]
-    power = np.abs(np.fft.rfft(waves, axis=1)) ** 2
-    fast = power[:, 3] > power[:, 1]
-    assert (fast == (synthetic["y"] == "b")).mean() > 0.9
-
-
 @pytest.mark.parametrize("n", [1, 40])
 def test_few_records_and_much_noise_still_give_records_within_the_bounds(n):
     for domain in (IMAGES, COLOURS):
@@ -119,10 +108,10 @@ def test_few_records_and_much_noise_still_give_records_within_the_bounds(n):
         assert len(synthesizer.sample(20)) == 20
 
 
-def test_images_and_windows_get_preset_keshi_by_default_and_mixed_records_do_not():
+def test_images_and_wide_windows_get_preset_keshi_by_default_and_mixed_records_do_not():
     mixed = Domain({"image": Image(3, 3), "age": Numerical(0, 90)})
     assert isinstance(preset_for(IMAGES), ArrayPreset)
-    assert isinstance(preset_for(WINDOWS, "keshi"), ArrayPreset)
+    assert isinstance(preset_for(WIDE, "keshi"), ArrayPreset)
     assert isinstance(preset_for(IMAGES, "paper"), PaperPreset)
     assert isinstance(preset_for(mixed), PaperPreset)
     assert isinstance(preset_for(mixed, "keshi"), KeshiPreset)
@@ -189,7 +178,7 @@ def test_a_mixture_whose_parts_do_not_fit_is_refused():
         with pytest.raises(ValueError, match=r"mixture|map|group"):
             ArrayMixture.restored({**tensors, **change})
     with pytest.raises(ValueError, match="other arrays"):
-        mixture.check_layout(WINDOWS)
+        mixture.check_layout(WIDE)
 
 
 def test_more_noise_means_fewer_cells_and_directions():

@@ -73,7 +73,7 @@ class ArrayBasis:
             plane = np.add.outer(frequencies[0] ** 2, frequencies[1] ** 2)
             cost = np.stack([plane * (COLOUR_COST if channel else 1.0) for channel in range(lengths[2])], -1)
         chosen = np.argsort(np.round(cost.ravel(), 9), kind="stable")[: self.size]
-        axes = [_cosines(length) for length in lengths]
+        axes = [cosines(length) for length in lengths]
         if self.series:
             axes[1] = np.eye(lengths[1])
         picked = [axis[place] for axis, place in zip(axes, np.unravel_index(chosen, lengths), strict=True)]
@@ -94,7 +94,7 @@ def is_one_array(domain: Domain) -> bool:
     return len(domain.slots) == 1 and domain.slots[0].kind == "array"
 
 
-def _cosines(length: int) -> NDArray[np.float64]:
+def cosines(length: int) -> NDArray[np.float64]:
     """(length, length) orthonormal cosine transform, lowest frequency first."""
     place = (np.arange(length) + 0.5) * np.pi / length
     rows: NDArray[np.float64] = np.cos(np.outer(np.arange(length), place)) * np.sqrt(2.0 / length)

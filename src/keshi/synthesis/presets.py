@@ -11,15 +11,8 @@ from keshi._validate import one_of
 from keshi.errors import DomainError
 from keshi.records.domain import Domain
 from keshi.synthesis.array_basis import is_one_array
-from keshi.synthesis.array_fit import fit_array_mixture
 from keshi.synthesis.array_mixture import ArrayMixture
-from keshi.synthesis.array_plan import (
-    ArrayResolution,
-    cells_plan,
-    classes_plan,
-    overview_plan,
-    subspace_plan,
-)
+from keshi.synthesis.array_preset import ArrayPreset
 from keshi.synthesis.characteristic import CharacteristicFeatures
 from keshi.synthesis.features import ClassCounts, SpreadStatistic
 from keshi.synthesis.frequencies import draw_gaussian_frequencies
@@ -31,10 +24,16 @@ from keshi.synthesis.marginal_plan import (
     first_look,
     second_look,
 )
+from keshi.synthesis.marginals import MarginalFeatures
 from keshi.synthesis.mixture import ProductMixture
 from keshi.synthesis.mixture_fit import MixtureSchedule, fit_mixture
 from keshi.synthesis.private_embedding import Measurement, Plan, PrivateEmbedding
 from keshi.synthesis.reconstruction import LearningPoint, Progress, Schedule, train_generator
+from keshi.synthesis.window_descriptors import MOST_CHANNELS, WindowDescriptors
+from keshi.synthesis.window_marginals import WindowMarginals
+from keshi.synthesis.window_mixture import WindowMixture
+
+Network = RecordGenerator | ProductMixture | ArrayMixture | WindowMixture
 
 TABLE_FREQUENCIES, TABLE_SCHEDULE = 500, Schedule()  # the released code's, on Adult
 # The released code's on images: 5 epochs of 600 steps.
@@ -100,13 +99,13 @@ class PaperPreset:
         self,
         embedding: PrivateEmbedding,
         *,
-        start: RecordGenerator | ProductMixture | ArrayMixture | None,
+        start: Network | None,
         seed: int,
         threads: int | None,
         progress: Progress | None,
     ) -> tuple[RecordGenerator, tuple[LearningPoint, ...]]:
         """A trained network, and its learning curve."""
-        if isinstance(start, ProductMixture | ArrayMixture):
+        if isinstance(start, ProductMixture | ArrayMixture | WindowMixture):
             raise ValueError("a mixture cannot go on as the network of another preset; begin anew.")
         schedule = self.schedule_for(embedding.domain)
         return train_generator(
@@ -167,7 +166,7 @@ class KeshiPreset:
         self,
         embedding: PrivateEmbedding,
         *,
-        start: RecordGenerator | ProductMixture | ArrayMixture | None,
+        start: Network | None,
         seed: int,
         threads: int | None,
         progress: Progress | None,
@@ -197,57 +196,76 @@ class KeshiPreset:
 
 
 @dataclass(frozen=True)
-class ArrayPreset:
-    """Moments in a subspace, and a mixture of Gaussians with a map of contrast. For one image or window a record.
-
-    Four measurements, each planned from the noisy ones before: `array_plan` says which, `array_fit` what becomes of
-    them. There is nothing to train: the mixture is the measurements, in closed form.
+class WindowPreset:
+    """What describes a window, measured and fitted as a table is. For one window of few channels a record.
 
     Attributes:
-        resolution: How finely to look.
+        tables: How to look at the table of described windows, and how to fit its mixture. Chosen on the known and
+            unknown people of USC-HAD. So few intervals that pairs within each class fit beside one another: only
+            these keep the classes of components apart.
     """
 
-    resolution: ArrayResolution = field(default_factory=ArrayResolution)
+    tables: KeshiPreset = field(
+        default_factory=lambda: KeshiPreset(resolution=Resolution(most_pair_bins=6, both_weight=0.0))
+    )
     name: str = "keshi"
-    shares: tuple[float, ...] = (0.04, 0.26, 0.35, 0.35)
+
+    @property
+    def shares(self) -> tuple[float, ...]:
+        return self.tables.shares
 
     def plan(self, domain: Domain, earlier: Sequence[Measurement], *, seed: int) -> Plan:
-        """Overview, subspace, classes, cells."""
-        if not is_one_array(domain):
+        """Levels and strengths by themselves first; then pairs of them."""
+        if not WindowDescriptors.suit(domain):
             raise DomainError(
-                f"{domain.source}: these measurements are of one image or window beside the label; use preset paper, "
-                "or put other columns under ignore. Nothing was spent."
+                f"{domain.source}: these measurements are of one window of at most {MOST_CHANNELS} channels beside the "
+                "label; use preset paper, or put other columns under ignore. Nothing was spent."
             )
-        if not earlier:
-            return overview_plan(domain)
-        mu = earlier[0].mu * math.sqrt(self.shares[len(earlier)] / self.shares[0])
-        if len(earlier) == 1:
-            return subspace_plan(domain, earlier, mu=mu, resolution=self.resolution)
-        if len(earlier) == 2:
-            return classes_plan(domain, earlier, resolution=self.resolution)
-        return cells_plan(domain, earlier, mu=mu, resolution=self.resolution)
+        descriptors = WindowDescriptors.of(domain)
+        table = descriptors.domain(domain.n_classes)
+        planned = self.tables.plan(table, [_of_table(measured) for measured in earlier], seed=seed)
+        blocks = (
+            WindowMarginals.of(descriptors, block) if isinstance(block, MarginalFeatures) else block
+            for block in planned.features
+        )
+        what = "pairs of levels and strengths" if earlier else "levels, strengths and class counts"
+        return Plan(tuple(blocks), planned.shares, what)
 
     def train(
         self,
         embedding: PrivateEmbedding,
         *,
-        start: RecordGenerator | ProductMixture | ArrayMixture | None,
+        start: Network | None,
         seed: int,
         threads: int | None,
         progress: Progress | None,
-    ) -> tuple[ArrayMixture, tuple[LearningPoint, ...]]:
-        """The mixture, and a learning curve of one point: it is not trained in steps."""
-        if start is not None:
-            raise ValueError("a mixture of arrays is fitted at once and cannot go on; begin anew.")
-        mixture = fit_array_mixture(embedding, seed=seed)
-        return mixture, (LearningPoint(1, 0.0, 0.0, float(len(mixture.cell_classes))),)
+    ) -> tuple[WindowMixture, tuple[LearningPoint, ...]]:
+        """A product mixture of described windows, and its learning curve."""
+        embedding.measurement(WindowMarginals)  # raises where another preset planned the embedding
+        descriptors = WindowDescriptors.of(embedding.domain)
+        table = replace(
+            embedding,
+            domain=descriptors.domain(embedding.domain.n_classes),
+            measurements=tuple(_of_table(measured) for measured in embedding.measurements),
+        )
+        known = start.products if isinstance(start, WindowMixture) else start
+        products, curve = self.tables.train(table, start=known, seed=seed, threads=threads, progress=progress)
+        return WindowMixture(products, descriptors), curve
 
-    def with_steps(self, steps: int) -> ArrayPreset:
-        """Refused: there are none."""
-        raise ValueError("preset keshi fits images and windows at once, without steps; leave --steps out.")
+    def with_steps(self, steps: int) -> WindowPreset:
+        """The preset with another number of steps at most."""
+        return replace(self, tables=self.tables.with_steps(steps))
 
 
-Preset = KeshiPreset | PaperPreset | ArrayPreset
+def _of_table(measured: Measurement) -> Measurement:
+    """The same noisy vector, seen as a measurement of the table of described windows."""
+    blocks = (
+        block.of_table if isinstance(block, WindowMarginals) else block for block in measured.plan.features
+    )
+    return replace(measured, plan=replace(measured.plan, features=tuple(blocks)))
+
+
+Preset = KeshiPreset | PaperPreset | ArrayPreset | WindowPreset
 PRESETS: dict[str, Preset] = {
     "keshi": KeshiPreset(),
     "paper": PaperPreset(),
@@ -260,7 +278,7 @@ def preset_for(domain: Domain, name: str | None = None) -> Preset:
     if name is None:
         name = "paper" if domain.array_columns and not is_one_array(domain) else "keshi"
     if one_of("preset", name, tuple(PRESETS)) == "keshi" and is_one_array(domain):
-        return ArrayPreset()
+        return WindowPreset() if WindowDescriptors.suit(domain) else ArrayPreset()
     return PRESETS[name]
 
 
@@ -271,8 +289,9 @@ GENERATORS: dict[str, dict[str, Any]] = {
 }
 
 
-def generator_kind(generator: RecordGenerator | ProductMixture | ArrayMixture) -> str | None:
+def generator_kind(generator: Network) -> str | None:
     """The kind that `with_generator` takes to train more of it; None where its preset has but one."""
+    generator = generator.products if isinstance(generator, WindowMixture) else generator
     if not isinstance(generator, ProductMixture):
         return None
     if generator.network:
@@ -289,6 +308,10 @@ def with_generator(preset: Preset, kind: str | None) -> Preset:
     if kind is None:
         return preset
     one_of("generator", kind, tuple(GENERATORS))
+    if isinstance(preset, WindowPreset):
+        of_tables = with_generator(preset.tables, kind)
+        assert isinstance(of_tables, KeshiPreset)
+        return replace(preset, tables=of_tables)
     if not isinstance(preset, KeshiPreset):
         raise ValueError(f"preset {preset.name} has one kind of generator; leave --generator out.")
     return replace(preset, schedule=replace(preset.schedule, **GENERATORS[kind]))

@@ -29,6 +29,7 @@ from keshi.synthesis.entry_values import EntryValues
 from keshi.synthesis.features import AMPLITUDE, WEIGHT, ClassCounts, Features, SpreadStatistic
 from keshi.synthesis.marginals import MarginalFeatures
 from keshi.synthesis.moments import MomentFeatures
+from keshi.synthesis.window_marginals import WindowMarginals
 
 _KINDS: dict[str, type[Features]] = {
     kind.kind: kind
@@ -39,6 +40,7 @@ _KINDS: dict[str, type[Features]] = {
         MarginalFeatures,
         MomentFeatures,
         SpreadStatistic,
+        WindowMarginals,
     )
 }
 _STEPS = float(AMPLITUDE * WEIGHT)  # grid steps in a sum to which one unit adds 1

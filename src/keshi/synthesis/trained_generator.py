@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from keshi.synthesis.generators import RecordGenerator
     from keshi.synthesis.mixture import ProductMixture
     from keshi.synthesis.reconstruction import LearningPoint
+    from keshi.synthesis.window_mixture import WindowMixture
 
 
 class Generator:
@@ -39,7 +40,7 @@ class Generator:
 
     def __init__(
         self,
-        network: RecordGenerator | ProductMixture | ArrayMixture,
+        network: RecordGenerator | ProductMixture | ArrayMixture | WindowMixture,
         domain: Domain,
         statement: PrivacyStatement,
         class_weights: np.ndarray,
@@ -173,14 +174,15 @@ class Generator:
 
 def _restored(
     domain: Domain, settings: dict[str, Any], tensors: dict[str, Any]
-) -> RecordGenerator | ProductMixture | ArrayMixture:
+) -> RecordGenerator | ProductMixture | ArrayMixture | WindowMixture:
     """The network of a saved generator."""
     import torch
 
-    from keshi.synthesis import array_mixture, mixture
+    from keshi.synthesis import array_mixture, mixture, window_mixture
     from keshi.synthesis.array_mixture import ArrayMixture
     from keshi.synthesis.generators import generator_for
     from keshi.synthesis.mixture import ProductMixture
+    from keshi.synthesis.window_mixture import WindowMixture
 
     if settings["kind"] == array_mixture.KIND:
         arrays = ArrayMixture.restored(tensors)
@@ -190,6 +192,10 @@ def _restored(
         products = ProductMixture.restored(settings, tensors)
         products.check_layout(domain)
         return products
+    if settings["kind"] == window_mixture.KIND:
+        windows = WindowMixture.restored(settings, tensors)
+        windows.check_layout(domain)
+        return windows
     network = generator_for(domain, latent=settings["latent"])
     if settings["kind"] != "network" or network.n_classes != settings["n_classes"]:
         raise ValueError("the network is not one of records of the domain")
