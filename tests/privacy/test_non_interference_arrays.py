@@ -68,7 +68,8 @@ def synthesize(folder, table, kind, preset, capsys, *options):
             "--output",
             "run",
         ]
-        arguments += ["--preset", preset, *PRESETS[preset], "--run", "one", "--threads", "1", *options]
+        steps = ("--steps", "2") if kind == "windows" else PRESETS[preset]  # images have none in preset keshi
+        arguments += ["--preset", preset, *steps, "--run", "one", "--threads", "1", *options]
         app(arguments, standalone_mode=False)
     finally:
         os.chdir(start)
