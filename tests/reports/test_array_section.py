@@ -40,6 +40,18 @@ def test_the_spectrum_of_a_sine_has_its_peak_at_its_frequency():
     page(section)
 
 
+def test_the_legend_names_the_colours_that_traces_are_drawn_in():
+    windows = np.zeros((2, 8, 1))
+    figure = traces_section("x", {"a": windows}, {"a": windows + 1.0}).figures[0]
+    height = {}
+    for path in re.findall(r"<path [^>]*>", figure.panels[0].svg):
+        found = re.search(r"var\(--(real|made)\)", path)
+        if found:
+            height[found[1]] = float(re.search(r'd="M\s*[\d.]+\s+([\d.]+)', path)[1])
+    assert height["made"] < height["real"]  # an SVG counts from the top, and the synthetic level is higher
+    assert {(name, colour) for name, colour, _ in figure.legend} == {("synthetic", "made"), ("real", "real")}
+
+
 def test_a_class_that_is_missing_on_one_side_has_a_dash_and_no_figure():
     section = class_means_section("x", [("a", 5, 0.1, 0.05), ("b", 1, float("nan"), float("nan"))])
     assert section.highlights[0][0] == "0.100"

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from keshi.auditing.array_utility import ArrayUtility
 from keshi.auditing.controlled_rate import wilson
-from keshi.reports.charts import lines, number
+from keshi.reports.charts import legend_of_lines, lines, number
 from keshi.reports.report import Figure, Panel, Section, Table
 from keshi.reports.svg import canvas, to_svg
 
@@ -71,7 +71,7 @@ def traces_section(column: str, real: Arrays, made: Arrays, *, rate: float | Non
     for name in [name for name in real if len(real[name]) and len(made.get(name, ()))][:MOST_CLASSES]:
         for channel in range(min(MOST_CHANNELS, real[name].shape[2])):
             series, spectra = [], []
-            for what, of in (("real", real), ("synthetic", made)):
+            for what, of in (("synthetic", made), ("real", real)):
                 traces = np.asarray(of[name][:, :, channel], dtype=float)
                 time = np.arange(traces.shape[1]) / (rate or 1.0)
                 series.append({"name": what, "x": time, "y": traces.mean(axis=0)})
@@ -89,7 +89,7 @@ def traces_section(column: str, real: Arrays, made: Arrays, *, rate: float | Non
         panels,
         f"{column}: mean over the windows of a class, and mean size of their Fourier components without the constant.",
         "Line charts, real against synthetic, for each class and channel.",
-        legend=(("real", "real", "line0"), ("synthetic", "made", "line1")),
+        legend=legend_of_lines(("synthetic", "real")),
     )
     return Section(f"Traces of {column}", "Real windows against synthetic ones.", [figure], exact=True)
 

@@ -250,6 +250,13 @@ def lines(
         return to_svg(figure, alt=alt)
 
 
+def legend_of_lines(names: Sequence[str]) -> list[tuple[str, str, str]]:
+    """The legend (name, colour, kind of line) of `lines` that are drawn in this order."""
+    return [
+        (name, SERIES[index % len(SERIES)], f"line{index % len(DASHES)}") for index, name in enumerate(names)
+    ]
+
+
 def _thinned(count: int, most: int = 300) -> np.ndarray:
     """At most `most` evenly spread positions, first and last among them: a plot has no more pixels."""
     return np.unique(np.linspace(0, count - 1, min(count, most)).round().astype(int))

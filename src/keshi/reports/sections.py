@@ -297,10 +297,7 @@ def learning_curves_section(
         x, y = np.asarray(one["x"], dtype=float), np.asarray(one["y"], dtype=float)
         places = np.unique(np.linspace(0, len(x) - 1, min(len(x), 12)).round().astype(int))
         rows += [(one["name"], _whole(float(x[place])), float(y[place])) for place in places]
-    legend = [
-        (str(one["name"]), charts.SERIES[i % len(charts.SERIES)], f"line{i % len(charts.DASHES)}")
-        for i, one in enumerate(curves)
-    ]
+    legend = charts.legend_of_lines([str(one["name"]) for one in curves])
     figure = Figure(
         svg,
         f"{y_label} over {x_label}",
