@@ -134,7 +134,11 @@ class WindowDescriptors:
     @cached_property
     def _cosines(self) -> NDArray[np.float64]:
         """(length, length) cosine transform on the grid of 2^-16."""
-        return np.rint(cosines(self.length) * 2.0**BASIS_BITS) / 2.0**BASIS_BITS
+        rows = cosines(self.length)
+        rows *= 2.0**BASIS_BITS
+        np.rint(rows, out=rows)
+        rows /= 2.0**BASIS_BITS
+        return rows
 
     @cached_property
     def _steps(self) -> NDArray[np.float64]:
