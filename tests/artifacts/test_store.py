@@ -75,7 +75,7 @@ def attack(function: Attack) -> Attack:
     return function
 
 
-def edit_manifest(folder: Path, change: Callable[[dict], None]) -> None:
+def edit_manifest(folder: Path, change: Callable[[dict], None], **form: object) -> None:
     """Change the manifest as a forger would: the hashes and the checksum are made to fit again."""
     path = folder / "manifest.json"
     body = json.loads(path.read_bytes())
@@ -85,7 +85,8 @@ def edit_manifest(folder: Path, change: Callable[[dict], None]) -> None:
     change(body)
 
     def canonical(value: object) -> bytes:
-        return (json.dumps(value, sort_keys=True, indent=2, ensure_ascii=False) + "\n").encode()
+        text = json.dumps(value, sort_keys=True, ensure_ascii=False, **(form or {"separators": (",", ":")}))  # type: ignore[arg-type]
+        return (text + "\n").encode()
 
     body["checksum"] = hashlib.sha256(canonical(body)).hexdigest()
     path.write_bytes(canonical(body))
@@ -187,7 +188,7 @@ def the_line_ends_become_those_of_windows(folder: Path) -> None:
 @attack
 def a_setting_is_edited(folder: Path) -> None:
     path = folder / "manifest.json"
-    path.write_bytes(path.read_bytes().replace(b'"epsilon": 1.0', b'"epsilon": 9.0'))
+    path.write_bytes(path.read_bytes().replace(b'"epsilon":1.0', b'"epsilon":9.0'))
 
 
 @attack
@@ -244,9 +245,8 @@ for key in ("format", "kind", "settings", "files", "checksum"):
 
     def a_key_stands_twice(folder: Path, key: str = key) -> None:
         path = folder / "manifest.json"
-        line = next(line for line in path.read_bytes().splitlines() if line.startswith(f'  "{key}"'.encode()))
-        again = line.rstrip(b",{") + (b"{}" if line.endswith(b"{") else b"")
-        path.write_bytes(path.read_bytes().replace(b"{\n", b"{\n" + again + b",\n", 1))
+        again = json.dumps({key: json.loads(path.read_bytes())[key]}).encode()[1:-1]
+        path.write_bytes(b"{" + again + b"," + path.read_bytes()[1:])
 
     def a_key_is_missing(folder: Path, key: str = key) -> None:
         body = json.loads((folder / "manifest.json").read_bytes())
@@ -279,7 +279,7 @@ for kind in ("model", "", "Embedding", "../embedding", None):
     )
 for number in ("NaN", "Infinity", "-Infinity", "1e999", "-1e999"):
     ATTACKS[f"a setting is {number}"] = lambda folder, number=number: (folder / "manifest.json").write_bytes(
-        (folder / "manifest.json").read_bytes().replace(b'"epsilon": 1.0', f'"epsilon": {number}'.encode())
+        (folder / "manifest.json").read_bytes().replace(b'"epsilon":1.0', f'"epsilon":{number}'.encode())
     )
 ATTACKS["the manifest has a further key"] = lambda folder: edit_manifest(
     folder, lambda body: body.update(run="sh")
@@ -679,6 +679,27 @@ def test_the_same_content_gives_the_same_bytes_in_any_order(tmp_path: Path) -> N
     assert (tmp_path / "a.zip").read_bytes() == (tmp_path / "b.zip").read_bytes()
     for name in NAMES:
         assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes()
+
+
+def test_the_cells_of_very_many_columns_fit_into_a_manifest(tmp_path: Path) -> None:
+    """Preset keshi counts up to 400,000 cells of columns; an embedding that cannot be saved has spent its budget."""
+    edges = list(range(-(2**20), 2**20, 512))
+    save(tmp_path / "a", kind="embedding", settings={"edges": [edges, edges]}, files={})
+    assert load(tmp_path / "a").settings["edges"] == [edges, edges]
+    a_number = (tmp_path / "a" / "manifest.json").stat().st_size / (2 * len(edges))
+    assert a_number < 9  # bytes: up to seven digits, sign and comma
+    # Three resolutions in the first look, two in the second, and the joined cell of each.
+    assert 400_000 * 5 * 2 * a_number < archives.MAX_MANIFEST_BYTES
+
+
+def test_a_manifest_of_many_lines_loads_as_long_as_no_bit_is_changed(tmp_path: Path) -> None:
+    save(tmp_path / "a", kind="audit", settings=SETTINGS, files=files())
+    edit_manifest(tmp_path / "a", lambda body: None, indent=2)
+    assert load(tmp_path / "a").settings == SETTINGS
+    path = tmp_path / "a" / "manifest.json"
+    path.write_bytes(path.read_bytes().replace(b'"epsilon": 1.0', b'"epsilon": 9.0'))
+    with pytest.raises(ArtifactError, match="altered"):
+        load(tmp_path / "a")
 
 
 def test_a_zip_that_others_made_of_the_folder_loads(tmp_path: Path) -> None:

@@ -19,6 +19,7 @@ from typer.testing import CliRunner
 import keshi
 from keshi.cli.app import app
 from keshi.cli.app import main as app_main
+from keshi.cli.train import synthetic_name
 
 # A new process shall use the same keshi, wherever it starts.
 ENVIRONMENT = {**os.environ, "PYTHONPATH": str(Path(keshi.__file__).resolve().parents[1])}
@@ -104,6 +105,12 @@ def test_a_new_process_ends_with_status_2_and_one_message() -> None:
     assert not Path("p.embedding").exists()
 
 
+def test_the_next_command_after_training_names_a_file_that_can_hold_the_records() -> None:
+    """csv is refused for windows; the chain below asserts that the command tells this name."""
+    assert synthetic_name(keshi.Domain({"x": keshi.Window(3, 1, lower=-1, upper=1)})) == "synthetic.npz"
+    assert synthetic_name(keshi.Domain({"x": keshi.Numerical(0, 1)})) == "synthetic.csv"
+
+
 def test_the_whole_chain_from_a_table_to_synthetic_records() -> None:
     draft = run("domain", "people.csv")
     assert draft.startswith('format = "keshi-domain-1"')
@@ -115,6 +122,7 @@ def test_the_whole_chain_from_a_table_to_synthetic_records() -> None:
     assert "Next: keshi train p.embedding" in embedded
     trained = run("train", "p.embedding", "--steps", 20, "-o", "p.generator")
     assert "steps, loss" in trained
+    assert trained.endswith("Next: keshi sample p.generator --rows 10000 -o synthetic.csv\n")
     drawn = run("sample", "p.generator", "--rows", 50, "-o", "synthetic.csv")
     assert "wrote synthetic.csv (50 records)" in drawn
     synthetic = pd.read_csv("synthetic.csv")

@@ -150,7 +150,7 @@ def test_a_subject_more_or_a_record_in_another_place_changes_no_byte(preset, pin
     options = ("--no-report", "--preset", preset, "--subject", "person", "--max-records", "2")
     first = synthesize(tmp_path / "a", table, "add-or-remove", capsys, *options)
     second = synthesize(tmp_path / "b", more, "add-or-remove", capsys, *options)
-    assert f'"preset": "{preset}"'.encode() in first[0]["embedding/manifest.json"]
+    assert f'"preset":"{preset}"'.encode() in first[0]["embedding/manifest.json"]
     assert_same(first, second)
 
 

@@ -113,6 +113,7 @@ def test_the_axis_of_a_single_channel_may_be_there_or_not() -> None:
         (np.full((3, 4), "x"), "no arrays of numbers"),
         (np.full((3, 4), None), "no arrays of numbers"),
         (np.full((3, 4), 1j), "no arrays of numbers"),
+        (np.ma.masked_greater(np.arange(12).reshape(3, 4), 10), "no arrays of numbers"),
         (np.zeros((4, 3)), r"not of its declared shape \(3, 4\)"),
         (np.zeros((3, 4, 3)), r"not of its declared shape \(3, 4\)"),
         (np.full((3, 4), np.nan), "not finite numbers"),

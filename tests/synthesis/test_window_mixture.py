@@ -248,6 +248,12 @@ def test_what_is_of_other_windows_is_refused(tmp_path):
         train(by_moments)
 
 
+@pytest.mark.parametrize("sides", [[20.0, 2], [20, True], ["20", 2]])
+def test_sides_that_only_look_like_those_of_the_windows_are_refused(sides):
+    with pytest.raises(ValueError, match="whole numbers"):
+        WindowDescriptors(*sides)
+
+
 def test_a_cut_plan_still_describes_windows_and_settings_make_it_again():
     block = QUICK.plan(WINDOWS, (), seed=0).features[0]
     cut = block.cut(3)

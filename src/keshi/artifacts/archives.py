@@ -10,7 +10,9 @@ from keshi.errors import ArtifactError
 
 MAX_FILES = 256
 MAX_BYTES = 2 << 30  # of all files together, unpacked
-MAX_MANIFEST_BYTES = 16 << 20
+# An embedding's manifest says which cells were counted: some 150 KB a column. It must be refused before the budget is
+# spent or not at all, so this is more than the columns that preset keshi takes need.
+MAX_MANIFEST_BYTES = 256 << 20
 MAX_RATIO = 200  # unpacked to packed, checked above HARMLESS_BYTES; deflate reaches 1,032 on zeros
 HARMLESS_BYTES = 64 << 20
 

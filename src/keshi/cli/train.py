@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import typer
 
 if TYPE_CHECKING:
+    from keshi.records.domain import Domain
     from keshi.synthesis.private_embedding import PrivateEmbedding
     from keshi.synthesis.trained_generator import Generator
 
@@ -50,7 +51,12 @@ def train(
     print(
         f"wrote {output} ({last.step:,} steps, loss {last.loss:.3g}; noise alone gives {last.noise_floor:.3g})"
     )
-    print(f"Next: keshi sample {output} --rows 10000 -o synthetic.csv")
+    print(f"Next: keshi sample {output} --rows 10000 -o {synthetic_name(generator.domain)}")
+
+
+def synthetic_name(domain: Domain) -> str:
+    """A file for synthetic records: npz where there are images or windows."""
+    return "synthetic.npz" if domain.array_columns else "synthetic.csv"
 
 
 def check_training(*, steps: int | None, threads: int | None, seed: int) -> None:

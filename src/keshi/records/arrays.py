@@ -109,7 +109,7 @@ def _shape_problems(name: str, column: ArrayColumn, values: Sequence[Any]) -> li
             except ValueError:  # lists of different lengths
                 strange = True
                 continue
-            if array.dtype.kind not in NUMBERS:
+            if array.dtype.kind not in NUMBERS or np.ma.is_masked(value):  # a mask is lost by asarray
                 strange = True
             elif array.shape not in shapes:
                 found.add(array.shape)

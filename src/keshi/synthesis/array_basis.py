@@ -97,6 +97,8 @@ def is_one_array(domain: Domain) -> bool:
 def cosines(length: int) -> NDArray[np.float64]:
     """(length, length) orthonormal cosine transform, lowest frequency first."""
     place = (np.arange(length) + 0.5) * np.pi / length
-    rows: NDArray[np.float64] = np.cos(np.outer(np.arange(length), place)) * np.sqrt(2.0 / length)
+    rows: NDArray[np.float64] = np.outer(np.arange(length), place)
+    np.cos(rows, out=rows)  # in place, as what follows: of a long window they take gigabytes
+    rows *= np.sqrt(2.0 / length)
     rows[0] /= np.sqrt(2.0)
     return rows

@@ -41,6 +41,13 @@ class WindowDescriptors:
     length: int
     channels: int
 
+    def __post_init__(self) -> None:
+        # 12.0 would equal 12, and fail later.
+        if type(self.length) is not int or type(self.channels) is not int:
+            raise ValueError(
+                f"a window has whole numbers of samples and channels, got {self.length!r} and {self.channels!r}."
+            )
+
     @classmethod
     def suit(cls, domain: Domain) -> bool:
         """Whether the records are one window each, of not too many channels."""
@@ -127,7 +134,11 @@ class WindowDescriptors:
     @cached_property
     def _cosines(self) -> NDArray[np.float64]:
         """(length, length) cosine transform on the grid of 2^-16."""
-        return np.rint(cosines(self.length) * 2.0**BASIS_BITS) / 2.0**BASIS_BITS
+        rows = cosines(self.length)
+        rows *= 2.0**BASIS_BITS
+        np.rint(rows, out=rows)
+        rows /= 2.0**BASIS_BITS
+        return rows
 
     @cached_property
     def _steps(self) -> NDArray[np.float64]:
