@@ -163,7 +163,7 @@ def run_method(
     said = [line.strip() for line in log.read_text(errors="replace").splitlines() if line.strip()]
     if usage.code or not output.exists():
         last = next(
-            (line for line in reversed(said) if "Error" in line or "REFUSED" in line),
+            (line for line in reversed(said) if any(word in line for word in ("Error", "REFUSED", "Failed"))),
             (said or ["nothing"])[-1],
         )
         status = "refused" if "REFUSED" in last else "failed"
