@@ -6,7 +6,9 @@
     python experiments/usc_had.py -o sweep/ --figures docs/figures                   (draw what is there, train nothing)
 
 Every (method, strength, seed) is one line of sweep/results.jsonl. Strength 0 is the control: the same further training
-without an adversary. One seed for all strengths, `--further-seeds` at strength 1, its control and the plain network.
+without an adversary. As many training samples as in the paper, in batches of 400 by the square-root rule (--batch 100
+for the paper's), a fresh attacker after every fifth round. One seed for all strengths, `--further-seeds` at strength 1,
+its control and the plain network.
 """
 
 from __future__ import annotations
@@ -39,6 +41,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--further-seeds", default="", help="such as 1,2")
     parser.add_argument("--partners", default="batch", help="batch (each window encoded once) or drawn")
+    parser.add_argument("--batch", type=int, default=400, help="by the square-root rule; 100 is the paper's")
     parser.add_argument("--rounds", type=int, default=SCHEDULES["paper"].rounds)
     parser.add_argument(
         "--quick", action="store_true", help="few strengths, rounds and windows; no conclusions"
@@ -59,16 +62,19 @@ def main() -> None:
         read_recordings(chosen.data, label="activity", subject="subject"), "uschad-paper"
     )
     plan = SweepPlan(
-        replace(SCHEDULES["paper"], rounds=chosen.rounds),
+        replace(SCHEDULES["paper"], rounds=chosen.rounds).in_batches_of(chosen.batch),
         split=chosen.split,
         unknown=WINDOW_PRESETS["uschad-paper"].unknown,
         partners=chosen.partners,
+        attack_every=5,
     )
     strengths = tuple(float(text) for text in chosen.strengths.split(","))
     if chosen.quick:
         strengths = QUICK["strengths"]  # type: ignore[assignment]
         schedule = replace(SCHEDULES["quick"], rounds=QUICK["rounds"], iterations=QUICK["iterations"])  # type: ignore[arg-type]
-        plan = replace(plan, schedule=schedule, most_windows=QUICK["most_windows"], full_epochs=6)  # type: ignore[arg-type]
+        plan = replace(
+            plan, schedule=schedule, attack_every=1, most_windows=QUICK["most_windows"], full_epochs=6
+        )  # type: ignore[arg-type]
     cells = sweep_cells(
         methods=chosen.methods.split(","),
         strengths=strengths,

@@ -246,3 +246,32 @@ def test_a_schedule_refuses_lengths_and_rates_below_one_step() -> None:
         Schedule(dropout=2)
     with pytest.raises(ValueError, match="dropout must lie below 1"):
         Schedule(dropout=1.0)
+
+
+def noisy_descent(schedule: Schedule, *, coordinates: int = 4_000) -> torch.Tensor:
+    """Weights (coordinates,) from 1 towards 0 by gradients whose noise falls with the batch, as a mean's does."""
+    generator = torch.Generator().manual_seed(0)
+    weights = torch.nn.Parameter(torch.ones(coordinates))
+    optimizer = rmsprop([weights], schedule.encoder_rate, smoothing=schedule.smoothing)
+    for _ in range(schedule.iterations):
+        noise = torch.randn(coordinates, generator=generator) * 100 / schedule.batch_size**0.5
+        weights.grad = weights.detach() + noise
+        optimizer.step()
+    return weights.detach()
+
+
+def test_a_larger_batch_by_the_square_root_rule_follows_the_same_path() -> None:
+    paper = Schedule(iterations=2_000, batch_size=100, encoder_rate=5e-3)
+    larger = paper.in_batches_of(400)
+    assert larger.iterations * larger.batch_size == paper.iterations * paper.batch_size
+    slow, fast = noisy_descent(paper), noisy_descent(larger)
+    unscaled = noisy_descent(replace(larger, encoder_rate=paper.encoder_rate))
+    assert 0.2 < float(slow.mean()) < 0.8
+    assert float(fast.mean()) == pytest.approx(float(slow.mean()), abs=0.03)
+    assert float(fast.std()) == pytest.approx(float(slow.std()), rel=0.1)
+    assert float(unscaled.mean()) > float(slow.mean()) + 0.1
+
+
+def test_a_batch_too_large_for_the_square_root_rule_is_refused() -> None:
+    with pytest.raises(ValueError, match="at most 10000"):
+        Schedule().in_batches_of(20_000)

@@ -18,6 +18,7 @@ PLAN = SweepPlan(
     Schedule(pretrain_epochs=1, pretrain_rate=1e-3, rounds=3, iterations=3, batch_size=32, encoder_rate=1e-3),
     split="blocked",
     attack_hidden=(8,),
+    attack_every=2,
     attack_rows=60,
     attack_epochs=1,
     full_rounds=(2,),
@@ -63,6 +64,8 @@ def test_a_sweep_killed_in_a_round_or_between_cells_goes_on_to_the_same_results(
     windows = simulated_windows()
     whole = run_sweep(windows, tmp_path / "whole", CELLS, PLAN)
     assert [line["cell"]["method"] for line in whole] == ["cnn", "sct", "sct"]
+    assert [p["round"] for p in whole[1]["points"] if "attacker" in p] == [2, 3]  # every second, and the last
+    assert all("f1_known" in point for point in whole[1]["points"])
     # One kill each: in the training for the label, in the second round of a cell, before the last cell.
     for moment in ("epoch 1", "round 2", "cell 3"):
 

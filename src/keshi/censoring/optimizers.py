@@ -7,17 +7,18 @@ from collections.abc import Iterable
 import torch
 from torch import nn
 
-SMOOTHING = 0.99  # torch's default for RMSprop; the paper names none
-LATE = 1e9  # a step so late that Adam corrects no bias any more: 0.99 ** LATE is 0
+LATE = 1e9  # a step so late that Adam corrects no bias any more: smoothing ** LATE is 0
 
 
-def rmsprop(parameters: Iterable[nn.Parameter], rate: float) -> torch.optim.Optimizer:
-    """RMSprop of `rate` (smoothing 0.99, epsilon 1e-8) for the parameters.
+def rmsprop(
+    parameters: Iterable[nn.Parameter], rate: float, *, smoothing: float = 0.99
+) -> torch.optim.Optimizer:
+    """RMSprop of `rate` and `smoothing` (epsilon 1e-8) for the parameters.
 
     RMSprop is Adam without momentum (first beta 0) and without bias correction; torch has a fused kernel for
     Adam only. Its state therefore begins at a step where the corrections are 1 exactly.
     """
-    optimizer = torch.optim.Adam(parameters, lr=rate, betas=(0.0, SMOOTHING), eps=1e-8, fused=True)
+    optimizer = torch.optim.Adam(parameters, lr=rate, betas=(0.0, smoothing), eps=1e-8, fused=True)
     for group in optimizer.param_groups:
         for parameter in group["params"]:
             optimizer.state[parameter] = {

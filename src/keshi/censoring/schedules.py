@@ -6,6 +6,7 @@ features, noise added to them in training and at release, and a bounded adversar
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 
 from keshi._validate import in_range, nonnegative, nonnegative_integer, positive, positive_integer
@@ -25,11 +26,13 @@ class Schedule:
 
     pretrain_epochs: int = 15  # not given; by then the loss on USC-HAD falls by under 2 % an epoch
     pretrain_rate: float = 1e-4  # Adam
+    pretrain_batch_size: int = 100
     rounds: int = 30
     iterations: int = 2000  # 200,000 samples in batches of 100
     batch_size: int = 100
     encoder_rate: float = 2.5e-5  # RMSprop
     adversary_rate: float = 2.5e-5  # RMSprop
+    smoothing: float = 0.99  # of RMSprop's mean square; torch's default, the paper names none
     dropout: float = 0.2  # not given in the paper
     features: int = FEATURES
     noise: float = 0.0
@@ -37,15 +40,40 @@ class Schedule:
     decay: bool = False  # the encoder's rate falls over the rounds, along half a cosine
 
     def __post_init__(self) -> None:
-        for name in ("pretrain_epochs", "iterations", "batch_size", "features"):
+        for name in ("pretrain_epochs", "pretrain_batch_size", "iterations", "batch_size", "features"):
             positive_integer(name, getattr(self, name))
         for name in ("pretrain_rate", "encoder_rate", "adversary_rate"):
             positive(name, getattr(self, name))
         nonnegative_integer("rounds", self.rounds)
         nonnegative("noise", self.noise)
         nonnegative("shared", self.shared)
+        if in_range("smoothing", self.smoothing, 0.0, 1.0) == 1:
+            raise ValueError("smoothing must lie below 1, got 1: the mean square would never change.")
         if in_range("dropout", self.dropout, 0.0, 1.0) == 1:
             raise ValueError("dropout must lie below 1, got 1: nothing would be left to learn from.")
+
+    def in_batches_of(self, size: int) -> Schedule:
+        """The same training on as many samples, in batches of another size: fewer steps, which cost less a sample.
+
+        Rates grow with the square root of the batch and RMSprop forgets as much a sample as before, with which
+        training in small steps on gradients that are mostly noise follows the same path: the square-root rule of
+        Malladi et al. (NeurIPS 2022). Only the alternating rounds are changed, not the training for the label before.
+        """
+        times = positive_integer("size", size) / self.batch_size
+        forgotten = times * (1 - self.smoothing)
+        if forgotten > 1:
+            raise ValueError(
+                f"batches of {size} are too large for the square-root rule: at most "
+                f"{round(self.batch_size / (1 - self.smoothing))} samples for smoothing {self.smoothing:g}."
+            )
+        return replace(
+            self,
+            iterations=max(1, round(self.iterations / times)),
+            batch_size=size,
+            encoder_rate=self.encoder_rate * math.sqrt(times),
+            adversary_rate=self.adversary_rate * math.sqrt(times),
+            smoothing=1 - forgotten,
+        )
 
     @property
     def plain(self) -> Schedule:
@@ -61,6 +89,7 @@ class Schedule:
 _ROBUST = Schedule(
     pretrain_epochs=6,
     pretrain_rate=1e-3,
+    pretrain_batch_size=256,
     rounds=6,
     iterations=200,
     batch_size=256,

@@ -111,7 +111,7 @@ def pretrain(
     for epoch in range(schedule.pretrain_epochs):
         order = torch.from_numpy(rng.permutation(len(data)))
         total = 0.0
-        for rows in order.split(schedule.batch_size):
+        for rows in order.split(schedule.pretrain_batch_size):
             z = encoder(data.x[rows])
             loss, kept = label_loss(head(z), data.label[rows]), description_of(head, z, data, rows)
             optimizer.zero_grad(set_to_none=True)
@@ -226,8 +226,12 @@ def play(
         progress: called with one line of text after every round.
         checkpoint: continue from the state saved there, if there is one, and save it every so many rounds.
     """
-    adversary_optimizer = rmsprop(game.adversary.parameters(), schedule.adversary_rate)
-    encoder_optimizer = rmsprop([*encoder.parameters(), *head.parameters()], schedule.encoder_rate)
+    adversary_optimizer = rmsprop(
+        game.adversary.parameters(), schedule.adversary_rate, smoothing=schedule.smoothing
+    )
+    encoder_optimizer = rmsprop(
+        [*encoder.parameters(), *head.parameters()], schedule.encoder_rate, smoothing=schedule.smoothing
+    )
     step1, step2 = streams.numpy("step1"), streams.numpy("step2")
     sizes = {"iterations": schedule.iterations, "batch_size": schedule.batch_size}
     curve: list[RoundRecord] = []

@@ -1,4 +1,4 @@
-"""Many censoring runs on one split: methods x strengths x seeds, every round measured, resumable after a kill.
+"""Many censoring runs on one split: methods x strengths x seeds, measured as they go, resumable after a kill.
 
 A cell is one (method, strength, seed). Finished cells stand as lines in results.jsonl; the one at work has a checkpoint
 beside it. Lives here because only the command line knows both censoring and auditing.
@@ -52,7 +52,8 @@ class SweepPlan:
         unknown: the strangers; the last three tenths by default.
         guard: False is eq. 1 to the letter.
         attack_hidden: widths of the fresh attacker; the paper's by default.
-        attack_rows, attack_epochs: budget of the fresh attacker after every round.
+        attack_every: a fresh attacker after every so many rounds, and after the last; F1 is measured after all of them.
+        attack_rows, attack_epochs: budget of that attacker.
         full_rounds: rounds after which a fresh attacker gets all rows and `full_epochs`, and the encoder is kept.
         most_windows: train on at most so many windows.
     """
@@ -64,6 +65,7 @@ class SweepPlan:
     guard: bool = False
     partners: str = "batch"
     attack_hidden: tuple[int, ...] = (800, 200)
+    attack_every: int = 1
     attack_rows: int = 20_000
     attack_epochs: int = 3
     full_rounds: tuple[int, ...] = (10, 30)
@@ -180,14 +182,15 @@ def _run_cell(
     encoder = CensoredEncoder.load(start)
     measure = _Measurement(windows, parts, train, plan, cell.seed, threads)
     if cell.method == "cnn":
-        points = [{"round": 0, **measure.every_round(encoder), **measure.in_full(encoder)}]
+        points = [{"round": 0, **measure.every_round(encoder, attack=True), **measure.in_full(encoder)}]
         warnings: tuple[str, ...] = ()
         controls = measure.controls(encoder)
     else:
 
         def after_round(number: int, encoder: CensoredEncoder) -> dict[str, float]:
-            found = measure.every_round(encoder)
-            if number in plan.full_rounds or number == plan.schedule.rounds:
+            last = number == plan.schedule.rounds
+            found = measure.every_round(encoder, attack=last or number % plan.attack_every == 0)
+            if last or number in plan.full_rounds:
                 found |= measure.in_full(encoder)
                 _keep(encoder, kept / f"{cell.name}-round{number}")
             return found
@@ -239,8 +242,8 @@ class _Measurement:
         self.known, self.strangers = windows.take(parts.test_known), windows.take(parts.test_unknown)
         self._last = process_time()
 
-    def every_round(self, encoder: CensoredEncoder) -> dict[str, float]:
-        """F1 of known people and strangers, and a quick fresh attacker; seconds since the last round."""
+    def every_round(self, encoder: CensoredEncoder, *, attack: bool) -> dict[str, float]:
+        """F1 of known people and strangers, and the rate of a quick fresh attacker; seconds since the last round."""
         from keshi.auditing.labels import macro_f1
 
         began = process_time()
@@ -250,9 +253,10 @@ class _Measurement:
                 label = encoder.predict(part.x)
                 for suffix, rows in halves(part.trial).items():
                     found[name + suffix] = macro_f1(part.label[rows], label[rows])
-        log_p, code = self._attack(encoder, rows=self.plan.attack_rows, epochs=self.plan.attack_epochs)
-        for suffix, rows in halves(self.known.trial).items():
-            found["attacker" + suffix] = float((log_p[rows].argmax(1) == code[rows]).mean())
+        if attack:
+            log_p, code = self._attack(encoder, rows=self.plan.attack_rows, epochs=self.plan.attack_epochs)
+            for suffix, rows in halves(self.known.trial).items():
+                found["attacker" + suffix] = float((log_p[rows].argmax(1) == code[rows]).mean())
         self._last = process_time()
         return {**found, "measuring_cpu_seconds": self._last - began}
 

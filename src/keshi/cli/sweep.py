@@ -10,6 +10,7 @@ import typer
 from keshi.cli.censor_sweep import METHODS, RESULTS_FILE, STRENGTHS
 
 PAPER_STRENGTHS = ",".join(map(str, STRENGTHS))
+MEASURED_ROUNDS = 6  # of a training: after so many of them comes a fresh attacker
 QUICK_WINDOWS = 30_000  # training windows of a quick sweep
 
 
@@ -25,6 +26,9 @@ def sweep(
     strengths: str = typer.Option(PAPER_STRENGTHS, help="With commas; 0, the control, is always there."),
     preset: str = typer.Option("paper", help="paper, quick, robust or robust-quick."),
     rounds: int = typer.Option(None, help="Alternating rounds; the preset's by default."),
+    batch: int = typer.Option(
+        None, help="Samples a step, by the square-root rule: 400 costs a third less than the paper's 100."
+    ),
     seed: int = typer.Option(0, help="Of weights, batches, pairs and the split; never of the noise."),
     further_seeds: str = typer.Option(
         "", help="With commas; at strength 1, its control and the plain network."
@@ -49,7 +53,7 @@ def sweep(
     """
     from dataclasses import replace
 
-    from keshi._validate import nonnegative, nonnegative_integer, one_of
+    from keshi._validate import nonnegative, nonnegative_integer, one_of, positive_integer
     from keshi.censoring.games import method_name
     from keshi.censoring.schedules import SCHEDULES, preset_of
     from keshi.cli.censor_sweep import SweepPlan, run_sweep, sweep_cells
@@ -65,6 +69,8 @@ def sweep(
     schedule = SCHEDULES[preset_of(one_of("preset (--preset)", preset, tuple(SCHEDULES)), None, quick=quick)]
     if rounds is not None:
         schedule = replace(schedule, rounds=nonnegative_integer("rounds (--rounds)", rounds))
+    if batch is not None:
+        schedule = schedule.in_batches_of(positive_integer("batch (--batch)", batch))
     windows, strangers = recorded_windows(
         recordings, label=label, subject=subject, trial=trial, channels=channels, rate=rate, window=window,
         stride=stride, preset_windows=preset_windows, unknown=unknown, skip_short=skip_short,
@@ -74,6 +80,7 @@ def sweep(
         split=split,
         unknown=strangers,
         most_windows=QUICK_WINDOWS if quick else None,
+        attack_every=max(1, schedule.rounds // MEASURED_ROUNDS),
         full_rounds=(max(1, schedule.rounds // 3), schedule.rounds),
     )
     cells = sweep_cells(

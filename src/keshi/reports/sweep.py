@@ -45,12 +45,13 @@ def write_sweep_report(results: Sequence[Line], folder: Path) -> list[Path]:
 
 
 def points(results: Sequence[Line], method: str, *, control: bool = False) -> list[dict[str, float]]:
-    """All measured rounds of a method with an adversary, or of its control."""
+    """The rounds of a method, or of its control, after which a fresh attacker was asked."""
     return [
         point
         for line in results
         if line["cell"]["method"] == method and (line["cell"]["strength"] == 0) == control
         for point in line["points"]
+        if "attacker" in point
     ]
 
 
@@ -73,9 +74,10 @@ def trade_off_chart(results: Sequence[Line], axis: str) -> str:
             axes.step(curve.useful, curve.leak, where="post", color=colour, linewidth=1.8, **style)
         for line in results:
             if line["cell"]["strength"] == 0:
-                f = _column(line["points"], f"f1_{axis}")
+                attacked = [point for point in line["points"] if "attacker" in point]
                 mark = "*" if line["cell"]["method"] == "cnn" else "x"
-                axes.plot(f, _column(line["points"], "attacker"), mark, color=INK["ink"], markersize=4)
+                f, leak = _column(attacked, f"f1_{axis}"), _column(attacked, "attacker")
+                axes.plot(f, leak, mark, color=INK["ink"], markersize=4)
         every = [p for line in results for p in line["points"]]
         top = max(p.get(f"f1_{axis}", 0.0) for p in every)
         axes.set_xlim(max(0.0, top - 0.25), top + 0.01)  # beyond that the label is lost
@@ -98,7 +100,8 @@ def learning_chart(results: Sequence[Line], measure: str, label: str) -> str:
             style: dict[str, Any] = {"color": INK["muted"] if control else _colour(methods.index(method))}
             style["linestyle"] = DASHES[methods.index(method) % len(DASHES)] if method in methods else "-"
             name = f"{method}, control" if control else method
-            x, y = _column(line["points"], "round"), _column(line["points"], measure)
+            measured = [point for point in line["points"] if measure in point]
+            x, y = _column(measured, "round"), _column(measured, measure)
             axes.plot(x, y, linewidth=1.6, label=name, **style)
         axes.set_xlabel("round")
         axes.set_ylabel(label)
