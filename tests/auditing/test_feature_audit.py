@@ -78,3 +78,18 @@ def test_one_trial_a_person_is_refused():
     z, who, _, recording = windows(telling=1.0, trials=1)
     with pytest.raises(RecordsError, match="2 trials each"):
         audit_features(z, who, trial=recording)
+
+
+@pytest.mark.parametrize("time_last", [True, False])
+def test_raw_windows_bring_the_attacker_on_the_sensor_s_offset(time_last):
+    z, who, _, recording = windows(telling=0.0, trials=20, rows=4)
+    rng = np.random.default_rng(1)
+    offset = np.random.default_rng(2).normal(size=(6, 3))[who]
+    raw = offset[:, :, None] + rng.normal(size=(len(who), 3, 8))
+    leaking = np.c_[z, offset @ rng.normal(size=(3, 3)) + 0.1 * rng.normal(size=(len(who), 3))]
+    raw = raw if time_last else raw.transpose(0, 2, 1)
+    found = audit_features(leaking, who, trial=recording, raw=raw, max_epochs=1)
+    blind = audit_features(z, who, trial=recording, raw=raw, max_epochs=1)
+    assert found.attackers["sensor offset"].accuracy > 0.9
+    assert blind.attackers["sensor offset"].accuracy < 0.35
+    assert "sensor offset" not in audit_features(z, who, trial=recording, max_epochs=1).attackers

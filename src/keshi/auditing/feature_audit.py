@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from keshi._validate import in_range, same_length
-from keshi.auditing.attackers import ATTACKERS, Task, naming_task, score
+from keshi.auditing.attackers import ATTACKERS, Task, naming_task, score, sensor_offset
 from keshi.auditing.identification import HIDDEN, Identification, identify, label_only_rate, trial_interval
 from keshi.auditing.labels import macro_f1
 from keshi.auditing.release_attacks import FALSE_ALARM, Risk
@@ -167,7 +167,8 @@ def audit_features(
         trial: (n,) the recording of every row. Windows of one recording are nearly copies, so whole recordings are held
             out. Without it rows count as independent, and the figures are too high where they are not.
         softmax: (n, classes) predicted probabilities of the label: a yardstick, for whoever publishes predictions only.
-        raw: (n, ...) what z was made from: the other yardstick.
+        raw: (n, ...) what z was made from: the other yardstick. Windows (n, channels, length), or with both the other
+            way round, also make an attacker on z who guesses the channels' means from it, see `sensor_offset`.
         compare: (n, ...) other features of the same rows, a second release.
         test_share: Of every person's trials.
         seed: Of the split and the attackers.
@@ -189,7 +190,8 @@ def audit_features(
         raise RecordsError("naming the person needs at least 2 people with at least 2 trials each.")
     known = ~held & np.isin(who, who[held])
 
-    false_alarm = FALSE_ALARM / (len(NETWORKS) + len(OTHERS))
+    offsets = None if raw is None or raw.ndim < 3 else _offsets(raw)
+    false_alarm = FALSE_ALARM / (len(NETWORKS) + len(OTHERS) + (offsets is not None))
 
     def attacked(what: str, features: np.ndarray) -> dict[str, Identification]:
         results = {}
@@ -216,6 +218,10 @@ def audit_features(
         return results
 
     found = attacked("the features", z)
+    if offsets is not None:
+        task = naming_task(z[known], subject[known], z[held], subject[held])
+        log_p = sensor_offset(task, offset_train=offsets[known])
+        found["sensor offset"] = _identified(log_p, task, recording[held], seed=seed, false_alarm=false_alarm)
     others = {"softmax": softmax, "raw": raw, "second release": compare}
     beside = {
         name: max(attacked(name, one).values(), key=lambda result: result.accuracy)
@@ -259,6 +265,12 @@ def _identified(
         rows=len(correct),
         least=least,
     )
+
+
+def _offsets(raw: np.ndarray) -> np.ndarray:
+    """Means of windows (n, a, b) along both axes, (n, a + b): one of the two is time, the other's are the offsets."""
+    flat = raw.reshape(*raw.shape[:2], -1).astype(np.float64)
+    return np.concatenate([flat.mean(axis=2), flat.mean(axis=1)], axis=1)
 
 
 def _verified(
