@@ -109,9 +109,9 @@ def leaf_counts(
 
     Upwards by least squares (Hay et al., VLDB 2010, here for unequal noise), then from the root down: the children of
     a cell that stands out share its count as `shared_out` has it; those of any other share it by width. Cells of the
-    root far from any that stands out are empty where those hold about all, and likely values that do not stand out
-    are: noise alone may have filled them, and half a percent of the records in the highest cell of an income is more
-    than all that people earn.
+    root far from any stretch that stands out are empty where those hold about all, and likely values that do not stand
+    out are: noise alone may have filled them, and half a percent of the records in the highest cell of an income is
+    more than all that people earn.
 
     Args:
         levels: (leaves,) cell of every leaf, from coarse to fine.
@@ -129,8 +129,9 @@ def leaf_counts(
         own_share = below_variance / (below_variance + noise_std[level] ** 2)
         best.insert(0, own_share * noisy[level] + (1 - own_share) * below)
         variance.insert(0, own_share * noise_std[level] ** 2)
-    seen = best[0] >= SIGNIFICANT * np.sqrt(variance[0])
     likely = (np.bincount(levels[0]) == 1) & (len(levels) > 1)
+    seen = best[0] >= SIGNIFICANT * np.sqrt(variance[0])
+    seen[~likely] = seen_together(best[0][~likely], variance[0][~likely])
     near, wide = seen.copy(), seen & ~likely  # a likely value says nothing of what is beside it
     near[1:] |= wide[:-1]
     near[:-1] |= wide[1:]
@@ -148,6 +149,23 @@ def leaf_counts(
             children[own] = shared_out(best[level + 1][own], std, width[level + 1][own], counts[cell])
         counts = children
     return counts
+
+
+def seen_together(counts: NDArray[np.float64], variance: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """(cells,) whether a cell belongs to a stretch of neighbours that stands out together while no part of it does.
+
+    Few records spread over some cells may stand out in none of them.
+    """
+    seen = np.zeros(len(counts), dtype=bool)
+    held, spread = (np.concatenate([[0.0], np.cumsum(of)]) for of in (counts, variance))
+    for length in range(1, len(counts) + 1):
+        ends = np.arange(length, len(counts) + 1)
+        begins = ends - length
+        standing = held[ends] - held[begins] >= SIGNIFICANT * np.sqrt(spread[ends] - spread[begins])
+        for begin, end in zip(begins[standing], ends[standing], strict=True):
+            if not seen[begin:end].any():
+                seen[begin:end] = True
+    return seen
 
 
 def shared_out(

@@ -44,7 +44,11 @@ PEAK = 3.0  # ... how many times as much as their median it holds where it may b
 LIKELY = 2.0  # noise standard deviations: 0 or a bound that holds as much is a cell by itself; several levels saw it
 MOST_COORDINATES = 400_000  # of one measurement: their noise takes 8 seconds
 FEWEST_LEAVES = 16
-WHOLE_ZOOM = 8  # times as many parts of a leaf for whole numbers: a popular one is a cell by itself
+FINER = (
+    8  # times as many parts: of leaves with whole numbers, whose popular ones are codes worth finding, ...
+)
+SURE = 2.0  # ... and of leaves that stand out and hold so many times the least of a leaf that is divided, ...
+PEAKS_SHARE = 8  # ... if all of them together have no more cells than this part of a measurement
 MOST_PAIRS_OF_CELLS = 2**26  # that the mixture is fitted to, measured or not: some 2 GB
 
 
@@ -128,7 +132,9 @@ def second_look(domain: Domain, first: Measurement, *, mu: float, resolution: Re
     affordable = resolution.least_pair_bins + spare
     bins = float(np.clip(bins, resolution.least_pair_bins, min(resolution.most_pair_bins, affordable)))
     names = dict.fromkeys(slot.column for slot in domain.slots)
+    room_of_peaks = MOST_COORDINATES // PEAKS_SHARE // max(1, numbers)
     fine: list[Partition] = []
+    weighed: list[int] = []
     coarse: list[Partition] = []
     for name, counts in zip(names, seen, strict=True):
         rare = resolution.rare * counts.noise_std
@@ -137,10 +143,11 @@ def second_look(domain: Domain, first: Measurement, *, mu: float, resolution: Re
             coarse.append(counts.partition.joining(joined_rare(counts.counts, rare, most=most)))
             continue
         target = max(total / resolution.fine_bins, resolution.fine_noise * counts.noise_std)
-        fine.append(_fine_partition(counts, domain.columns[name], target, resolution))
+        fine.append(_fine_partition(counts, domain.columns[name], target, resolution, room_of_peaks))
+        weighed.append(_weighed_cells(fine[-1], counts.partition, resolution.zoom))
         coarse.append(_pair_partition(fine[-1], counts, domain.columns[name], max(total / bins, rare), rare))
     groups = joined_rare(project_to_simplex(by_class, total), resolution.rare_class * pair_noise)
-    return _Chosen(domain, resolution).all_pairs(coarse, groups, fine)
+    return _Chosen(domain, resolution).all_pairs(coarse, groups, fine, weighed)
 
 
 @dataclass
@@ -154,12 +161,12 @@ class _Chosen:
     weights: list[float] = field(default_factory=list)
 
     def all_pairs(
-        self, coarse: list[Partition], groups: NDArray[np.int64], fine: list[Partition]
+        self, coarse: list[Partition], groups: NDArray[np.int64], fine: list[Partition], weighed: list[int]
     ) -> MarginalFeatures:
         label = self.domain.n_classes > 1
         columns = [self._placed(partition) for partition in coarse]
-        for partition in fine:
-            self._add((self._placed(partition),), self.resolution.fine_weight)
+        for partition, cells_that_count in zip(fine, weighed, strict=True):
+            self._add((self._placed(partition),), self.resolution.fine_weight, cells_that_count)
         if label:
             classes = self._placed(class_partition(self.domain))
             for column in columns:
@@ -200,10 +207,16 @@ class _Chosen:
     def _cells(self, marginal: tuple[int, ...]) -> int:
         return math.prod(self.partitions[index].cells for index in marginal)
 
-    def _add(self, marginal: tuple[int, ...], factor: float) -> None:
+    def _add(self, marginal: tuple[int, ...], factor: float, cells: int | None = None) -> None:
         """With noise sigma / w a marginal of c cells is c sigma / w off in L1; given sum w^2, w = c^(1/3) is best."""
         self.marginals.append(marginal)
-        self.weights.append(factor * self._cells(marginal) ** (1 / 3))
+        self.weights.append(factor * (cells or self._cells(marginal)) ** (1 / 3))
+
+
+def _weighed_cells(fine: Partition, leaves: Partition, most: int) -> int:
+    """How many cells a fine partition counts as: of however many parts of a leaf, one holds its popular value."""
+    parts = np.bincount(np.searchsorted(leaves.edges, fine.edges[:-1], side="right"))
+    return int(np.minimum(parts, most).sum()) + fine.missing
 
 
 def _noise_of_unit_norm(measured: Measurement) -> float:
@@ -213,8 +226,13 @@ def _noise_of_unit_norm(measured: Measurement) -> float:
     return measured.noise_std(MarginalFeatures) * AMPLITUDE * measured.mu * math.sqrt(share) / block.norm
 
 
-def _fine_partition(counts: ColumnCounts, column: Column, target: float, resolution: Resolution) -> Partition:
-    """Intervals that hold about `target` records; a leaf that holds twice as much is divided again."""
+def _fine_partition(
+    counts: ColumnCounts, column: Column, target: float, resolution: Resolution, room: int
+) -> Partition:
+    """Intervals that hold about `target` records; a leaf that holds twice as much is divided again.
+
+    A leaf that stands out is divided more finely, as far as there is `room` for so many cells.
+    """
     known = counts.partition
     edges = np.array(known.edges)
     held = counts.counts[: known.intervals]
@@ -223,9 +241,14 @@ def _fine_partition(counts: ColumnCounts, column: Column, target: float, resolut
     groups = joined_neighbours(held, target, widths=np.diff(edges), widest=widest, least=enough)
     cuts = set(edges[np.flatnonzero(np.diff(groups)) + 1].tolist())
     cuts.update(declared_cuts(column))
-    for leaf in np.flatnonzero((held >= 2 * target) | (stands_out(held) & (held >= enough))):
+    peaks = stands_out(held) & (held >= enough)
+    sure = peaks & (held >= SURE * enough)
+    whole = whole_values(column) is not None
+    times = FINER if whole else int(np.clip(room // (resolution.zoom * max(1, sure.sum())), 1, FINER))
+    for leaf in np.flatnonzero((held >= 2 * target) | peaks):
         low, high = known.edges[leaf], known.edges[leaf + 1]
-        cuts |= {low, high, *_zoomed(low, high, column, resolution.zoom)}
+        parts = resolution.zoom * (times if whole or sure[leaf] else 1)
+        cuts |= {low, high, *_zoomed(low, high, column, parts)}
     likely = likely_values(column)
     for interval, count in zip(pairwise(known.edges), held, strict=True):
         if interval in likely and count >= LIKELY * counts.noise_std:
@@ -250,7 +273,7 @@ def _zoomed(low: int, high: int, column: Column, parts: int) -> tuple[int, ...]:
         return tuple(np.unique(np.rint(np.linspace(low, high, parts + 1)).astype(np.int64)).tolist())
     assert isinstance(column, Numerical)
     inside = whole_between(low, high, column)
-    each = max(1, -(-len(inside) // (WHOLE_ZOOM * parts)))  # a code is worth finding to the last digit
+    each = max(1, -(-len(inside) // parts))
     return cuts_before(inside[each::each], column)
 
 

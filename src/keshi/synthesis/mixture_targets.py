@@ -15,7 +15,7 @@ from torch import Tensor
 
 from keshi.records.column_kinds import Column, Numerical
 from keshi.records.number_scales import numbers_at, shares
-from keshi.synthesis.column_counts import ColumnCounts, column_counts
+from keshi.synthesis.column_counts import ColumnCounts, column_counts, shared_out
 from keshi.synthesis.features import ClassCounts
 from keshi.synthesis.marginals import MarginalFeatures
 from keshi.synthesis.mixture import ColumnValues
@@ -174,20 +174,8 @@ class MarginalLayout:
             partition = self.block.partitions[index]
             if others or partition == self.partitions[partition.start]:
                 continue
-            column = self.columns[partition.start]
-            own = noise_std**2
-            known = np.concatenate([column.in_intervals(partition.edges), column.missing])
-            leaves = np.diff(np.searchsorted(column.partition.edges, partition.edges)).astype(np.float64)
-            at_leaf = np.isin(partition.edges, column.partition.edges)
-            leaves[~(at_leaf[:-1] & at_leaf[1:])] = np.inf  # how a leaf is divided the first look cannot say
-            leaves = np.append(leaves, np.ones(len(column.missing)))
-            variance = column.noise_std**2 * np.where(leaves > MOST_NODES, MOST_NODES, leaves)
-            variance[np.isinf(leaves)] = 1e6 * own
-            best = (known * own + table * variance) / (own + variance)
-            found[partition.start] = (
-                partition,
-                project_to_simplex(best, self.count),
-                own * variance / (own + variance),
+            found[partition.start] = _finest_counts(
+                partition, table, float(noise_std), self.columns[partition.start], self.count
             )
         return found
 
@@ -214,13 +202,43 @@ class MarginalLayout:
         return slice(start, start + partition.cells)
 
 
+def _finest_counts(
+    fine: Partition, table: NDArray[np.float64], noise_std: float, column: ColumnCounts, total: float
+) -> tuple[Partition, NDArray[np.float64], NDArray[np.float64]]:
+    """Partition, counts and variances of the finest cells of a number, from both measurements.
+
+    Whatever both have counted, whole leaves, is weighed by its noise. How a leaf is divided only the second can say:
+    its parts share what the leaf holds, so that noise in hundreds of empty ones takes nothing from other leaves.
+    """
+    edges, leaf_edges = np.array(fine.edges), np.array(column.partition.edges)
+    begins = np.flatnonzero(np.isin(edges[:-1], leaf_edges))
+    parts = np.diff(np.append(begins, fine.intervals))
+    unit_edges = np.append(edges[begins], edges[-1])
+    leaves = np.minimum(np.diff(np.searchsorted(leaf_edges, unit_edges)), MOST_NODES)
+    unit = np.repeat(np.arange(len(begins)), parts)
+    summed = np.append(np.bincount(unit, weights=table[: fine.intervals]), table[fine.intervals :])
+    known = np.append(column.in_intervals(unit_edges.tolist()), column.missing)
+    if fine.missing:
+        parts, leaves = np.append(parts, 1), np.append(leaves, 1)
+    own_weight = column.noise_std**2 * leaves / (column.noise_std**2 * leaves + noise_std**2 * parts)
+    held = project_to_simplex(known + own_weight * (summed - known), total)
+    counts = np.repeat(held, parts)
+    for place in np.flatnonzero(parts > 1):
+        cells = slice(begins[place], begins[place] + parts[place])
+        counts[cells] = shared_out(
+            table[cells], noise_std, np.diff(edges[cells.start : cells.stop + 1]), held[place]
+        )
+    variance = noise_std**2 * np.where(parts > 1, 1.0, own_weight)
+    return fine, counts, np.repeat(variance, parts)
+
+
 def popular_values(
     fine: Partition, counts: NDArray[np.float64], leaves: Partition, column: Column
 ) -> NDArray[np.float64]:
     """(fine cells,) the encoded number that stands for each interval in which nearly all values are one; else NaN.
 
     0 and the bounds have intervals of their own.
-    A part of a leaf that holds most of it is some 2^-18 of the range wide: what lies there is a popular value (0, a
+    A part of a leaf that holds most of it is 2^-18 to 2^-21 of the range wide: what lies there is a popular value (0, a
     rate of 0.05), and the shortest number in the interval is the one that people write.
     """
     single = np.full(len(counts), np.nan)
@@ -232,7 +250,9 @@ def popular_values(
     parts = np.bincount(leaf, minlength=leaves.intervals)
     popular = (parts[leaf] > 1) & (counts[: fine.intervals] > POPULAR * held[leaf])
     for cell in np.flatnonzero(popular):
-        low, high = numbers_at(column, (edges[cell : cell + 2] / GRID + 1) / 2)
+        # Numbers are encoded by the nearest step of the grid; whole ones are cut half-way between them.
+        ends = edges[cell : cell + 2] - (0.0 if column.integer else 0.5)
+        low, high = numbers_at(column, np.clip((ends / GRID + 1) / 2, 0.0, 1.0))
         if column.integer:
             last = edges[cell + 1] == GRID  # else the upper edge belongs to the next interval
             low, high = np.ceil(low), np.floor(high) if last else np.ceil(high) - 1
