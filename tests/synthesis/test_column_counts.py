@@ -10,6 +10,7 @@ from keshi.synthesis.column_counts import (
     joined_neighbours,
     joined_rare,
     leaf_counts,
+    seen_together,
     shared_out,
     tree_levels,
 )
@@ -52,6 +53,39 @@ def test_cells_far_from_any_that_stands_out_are_empty():
     together = leaf_counts(levels, [even, np.zeros(20)], [20.0, 1e9], 1_160.0)
     assert (together > 0).all()  # none of the last seven stands out, and all of them do
     assert leaf_counts(levels, [noisy / 100, np.zeros(20)], [20.0, 1e9], 5.0).sum() == pytest.approx(5.0)
+
+
+def test_few_records_are_seen_together_where_none_of_their_cells_stands_out():
+    variance = np.full(8, 100.0)
+    seen = seen_together(np.array([0.0, 5, 22, 25, 24, 0, -8, 35]), variance)
+    assert seen.tolist() == [
+        False,
+        False,
+        True,
+        True,
+        False,
+        False,
+        False,
+        True,
+    ]  # the shortest stretch, no longer one
+    assert not seen_together(np.full(3, 17.0), variance[:3]).any()
+    assert seen_together(np.full(4, 17.0), variance[:4]).all()
+
+
+def test_a_small_wide_column_is_not_filled_to_its_upper_bound_by_noise():
+    """300 records, most of them 0 and the others around 4,000, in bounds of ten millions with noise of 12 a cell."""
+    random = np.random.default_rng(0)
+    alone = np.zeros(4_096, dtype=bool)
+    alone[[0, -1]] = True
+    levels, scale = tree_levels(alone), np.linspace(0, np.log1p(1e7), 4_096)
+    ratios = []
+    for _ in range(100):
+        values = np.where(random.random(300) < 0.6, 0.0, np.exp(random.normal(8.35, 1.5, 300)))
+        truth = np.bincount(np.searchsorted(scale, np.log1p(values), side="right") - 1, minlength=4_096)
+        noisy = [np.bincount(level, weights=truth) + random.normal(0, 12, level[-1] + 1) for level in levels]
+        counts = leaf_counts(levels, noisy, [12.0] * len(levels), 300 + random.normal(0, 12))
+        ratios.append((counts @ np.expm1(scale)) / (truth @ np.expm1(scale)))
+    assert np.quantile(ratios, 0.85) < 5  # each cell by itself: above 20
 
 
 def test_many_cells_that_no_noise_level_tells_apart_do_not_vanish_into_a_peak():

@@ -13,7 +13,6 @@ from keshi.synthesis.features import AMPLITUDE, WEIGHT, ClassCounts
 from keshi.synthesis.marginal_plan import Resolution, first_look, second_look
 from keshi.synthesis.mixture import ColumnValues, ProductMixture, drawn_evenly
 from keshi.synthesis.mixture_fit import products
-from keshi.synthesis.mixture_targets import shortest_number
 from keshi.synthesis.partitions import CLASS, Partition
 from keshi.synthesis.presets import (
     PRESETS,
@@ -268,14 +267,6 @@ def test_many_classes_share_their_pairs_where_each_would_take_too_much_memory():
     assert seen == [3, 2]
 
 
-def test_the_shortest_number_of_an_interval():
-    assert shortest_number(0.0499999, 0.0500031) == 0.05
-    assert shortest_number(-0.001, 0.002) == 0.0
-    assert shortest_number(39.9, 40.2) == 40.0
-    assert shortest_number(123.4, 123.6) == 123.5
-    assert shortest_number(99_999.7, 100_000.0) == 100_000.0
-
-
 def test_three_generators_from_one_embedding_without_data_under_one_statement(fitted):
     preset, real = fitted.preset, people()
     made = {
@@ -359,17 +350,3 @@ def test_a_small_table_keeps_its_zeros_its_caps_and_about_its_mean():
         assert abs((synthetic["hours"] == 100.0).mean() - (table["hours"] == 100.0).mean()) < 0.08
         means.append(synthetic["balance"].mean())
     assert np.median(means) < 4 * table["balance"].mean()
-
-
-def test_popular_codes_of_a_wide_column_come_back_to_the_last_digit():
-    draw = np.random.default_rng(0)
-    codes = draw.choice([10115, 20095, 50667, 80331, 99999], size=4_000, p=[0.3, 0.2, 0.2, 0.2, 0.1])
-    capped = np.minimum(np.rint(np.exp(draw.normal(11, 1.5, 4_000))), 500_000).astype(int)
-    domain = Domain(
-        {"code": Numerical(1_000, 99_999, integer=True), "capped": Numerical(0, 500_000, integer=True)}
-    )
-    table = pd.DataFrame({"code": codes, "capped": capped})
-    made = PearlSynthesizer(domain=domain, epsilon=10.0, seed=0).fit(table).sample(4_000)
-    for code in np.unique(codes):
-        assert abs((made["code"] == code).mean() - (codes == code).mean()) < 0.03
-    assert abs((made["capped"] == 500_000).mean() - (capped == 500_000).mean()) < 0.03

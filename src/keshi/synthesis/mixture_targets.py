@@ -174,7 +174,7 @@ class MarginalLayout:
             partition = self.block.partitions[index]
             if others or partition == self.partitions[partition.start]:
                 continue
-            found[partition.start] = _finest_counts(
+            found[partition.start] = finest_counts(
                 partition, table, float(noise_std), self.columns[partition.start], self.count
             )
         return found
@@ -202,7 +202,7 @@ class MarginalLayout:
         return slice(start, start + partition.cells)
 
 
-def _finest_counts(
+def finest_counts(
     fine: Partition, table: NDArray[np.float64], noise_std: float, column: ColumnCounts, total: float
 ) -> tuple[Partition, NDArray[np.float64], NDArray[np.float64]]:
     """Partition, counts and variances of the finest cells of a number, from both measurements.
