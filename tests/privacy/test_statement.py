@@ -53,3 +53,8 @@ def test_the_sentence_says_what_remains(remaining, ledger, words):
 
 def test_it_comes_back_from_json():
     assert PrivacyStatement.from_dict(statement().to_dict()) == statement()
+
+
+@pytest.mark.parametrize(("delta", "weak"), [(1e-3, False), (0.01, True)])
+def test_a_large_delta_is_said_to_promise_little(delta, weak):
+    assert ("publishing each record with probability 0.01" in statement(delta=delta).sentence) == weak

@@ -6,6 +6,8 @@ from dataclasses import asdict, dataclass
 from decimal import ROUND_CEILING, Decimal
 from typing import Any
 
+LARGE_DELTA = 1e-3  # beyond it the promise allows what nobody would call private, and says so
+
 
 @dataclass(frozen=True)
 class PrivacyStatement:
@@ -45,9 +47,14 @@ class PrivacyStatement:
             left = "nothing of the budget remains"
         else:
             left = f"epsilon {self.remaining:.3g} of the budget remains"
+        weak = ""
+        if self.delta > LARGE_DELTA:
+            weak = (
+                f"; weak, as publishing each record with probability {self.delta:.3g} would keep this delta"
+            )
         return (
             f"({_rounded_up(self.epsilon)}, {_rounded_up(self.delta)})-differential privacy for {self.unit}; "
-            f"{count} noisy measurement{'s' if count != 1 else ''} ({', '.join(self.measurements)}); {left}."
+            f"{count} noisy measurement{'s' if count != 1 else ''} ({', '.join(self.measurements)}); {left}{weak}."
         )
 
     def to_dict(self) -> dict[str, Any]:
