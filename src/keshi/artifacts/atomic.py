@@ -22,14 +22,14 @@ RUN_FILE = "keshi-run.json"  # marks a run folder as ours, so that replacing it 
 RUN_FORMAT = "keshi-run-1"
 
 
-def write_atomically(path: str | os.PathLike[str], data: bytes) -> None:
-    """Write one file so that a reader sees all of the old content or all of the new."""
+def write_atomically(path: str | os.PathLike[str], data: bytes, *, secret: bool = False) -> None:
+    """Write one file so that a reader sees all of the old content or all of the new; a `secret` its owner alone."""
     target = _with_parent(path)
     if target.is_dir():
         raise ArtifactError(f"{target} is a folder; expected a file name. Give the name of a file in it.")
     temporary = _temporary_beside(target)
     try:
-        _write_durably(temporary, data)
+        _write_durably(temporary, data, mode=0o600 if secret else 0o666)
         os.replace(temporary, target)
     except BaseException:
         with suppress(OSError):
@@ -156,8 +156,8 @@ def _temporary_beside(target: Path) -> Path:
     return target.parent / f".keshi-{secrets.token_hex(8)}.partial"
 
 
-def _write_durably(path: Path, data: bytes) -> None:
-    with open(path, "xb") as stream:
+def _write_durably(path: Path, data: bytes, *, mode: int = 0o666) -> None:
+    with open(path, "xb", opener=lambda name, flags: os.open(name, flags, mode)) as stream:  # less the umask
         stream.write(data)
         stream.flush()
         os.fsync(stream.fileno())

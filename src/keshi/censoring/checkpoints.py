@@ -59,7 +59,7 @@ class Checkpoint:
             key = draw_key()
             self.folder.mkdir(parents=True, exist_ok=True)
             saved = {"fingerprint": self.fingerprint, "key": key.hex()}
-            store.write_atomically(file, store.json_to_bytes(saved))
+            store.write_atomically(file, store.json_to_bytes(saved), secret=True)
             return key
         saved = store.json_from_bytes(file.read_bytes(), source=str(file))
         try:
