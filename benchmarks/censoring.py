@@ -22,7 +22,8 @@ import torch
 from torch import nn
 
 from keshi.censoring.encoders import ConvEncoder, LabelHead, encode_in_batches
-from keshi.censoring.games import GAMES, Game, TrainingSet
+from keshi.censoring.games import Game, TrainingSet
+from keshi.censoring.methods import GAMES
 from keshi.censoring.optimizers import rmsprop
 from keshi.censoring.training import train_adversary, train_encoder
 

@@ -37,7 +37,9 @@ def tiny(method: str = "sct", **options: object) -> Censor:
     return Censor(method, preset=TINY, features=16, **options)  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize("method", ["maxent", "cnn", "afl-mlp", "afl-dnn", "afl-grl", "sct", "scl", "lsm"])
+@pytest.mark.parametrize(
+    "method", ["maxent", "cnn", "afl-mlp", "afl-dnn", "afl-grl", "sct", "scl", "lsm", "hsic"]
+)
 def test_every_method_fits_transforms_predicts_and_comes_back_from_disk(method: str, tmp_path: Path) -> None:
     x, y, s = simulated_people(80)
     censor = tiny(method).fit(x, y, subject=s)
@@ -70,7 +72,7 @@ def test_starting_from_a_pretrained_encoder_gives_the_same_bytes_as_training_it_
     assert not np.array_equal(whole.transform(x), whole.pretrained_.transform(x))
 
 
-@pytest.mark.parametrize(("method", "killed_in"), [("sct", 1), ("sct", 2), ("sct", 3), ("maxent", 2)])
+@pytest.mark.parametrize(("method", "killed_in"), [("sct", 1), ("sct", 2), ("sct", 3), ("maxent", 2), ("hsic", 2)])
 def test_a_training_that_is_killed_goes_on_to_the_same_bytes(
     method: str, killed_in: int, tmp_path: Path
 ) -> None:

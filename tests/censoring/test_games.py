@@ -9,7 +9,9 @@ import torch.nn.functional as F
 from torch import nn
 
 from keshi.censoring.encoders import ConvEncoder, LabelHead
-from keshi.censoring.games import GAMES, ConditionalGame, PairGame, SubjectGame, TrainingSet, method_name
+from keshi.censoring.games import ConditionalGame, KernelGame, PairGame, SubjectGame, TrainingSet
+from keshi.censoring.methods import GAMES, method_name
+from keshi.censoring.objectives import hsic_given_label
 from keshi.censoring.pairs import PairSampler
 from keshi.errors import DomainError
 
@@ -135,6 +137,25 @@ def test_in_step_2_the_conditional_adversary_learns_from_its_own_loss_alone_and_
     assert encoder[1].weight.grad is None
 
 
+def test_the_kernel_game_penalises_the_dependence_that_is_left_in_pairs_of_one_label_half_of_one_person() -> (
+    None
+):
+    training, (encoder, head) = data(subjects=30), networks()
+    game = KernelGame(training, 6, generator=generator())
+    losses = game.encoder_losses(encoder, head, 20, np.random.default_rng(4), adversarial=True)
+    sampler = PairSampler(training.label.numpy(), training.subject.numpy(), mode="conditional")
+    pairs = sampler.draw(10, np.random.default_rng(4))
+    rows = np.concatenate([pairs.first, pairs.second])
+    assert pairs.same_label.all()
+    assert pairs.same_subject.sum() == 5
+    z, label, subject = encoder(training.x[rows]), training.label[rows], training.subject[rows]
+    torch.testing.assert_close(losses.label, F.cross_entropy(head(z), label))
+    torch.testing.assert_close(losses.adversarial, hsic_given_label(z, subject, label))
+    torch.testing.assert_close(losses.adversary, 1 - losses.adversarial.detach())
+    with pytest.raises(NotImplementedError, match="has_step1 is False"):
+        game.adversary_loss(z, 20, np.random.default_rng(0))
+
+
 def test_empty_pair_sets_are_noted_and_impossible_ones_refused() -> None:
     # Each person did one activity of their own.
     lonely = TrainingSet(torch.zeros(4, 2, 8), torch.tensor([0, 0, 1, 1]), torch.tensor([0, 0, 1, 1]))
@@ -149,7 +170,8 @@ def test_names_of_methods() -> None:
     assert method_name("scl") == "sct"
     assert method_name("afl-dnn") == "afl-dnn"
     with pytest.raises(
-        ValueError, match="method must be one of cnn, afl-mlp, afl-dnn, afl-grl, sct, lsm, maxent; got 'gan'"
+        ValueError,
+        match="method must be one of cnn, afl-mlp, afl-dnn, afl-grl, sct, lsm, hsic, maxent; got 'gan'",
     ):
         method_name("gan")
     with pytest.raises(ValueError, match="target must be one of flip, prior"):

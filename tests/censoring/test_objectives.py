@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
 import pytest
 import torch
-from hypothesis import given
+import torch.nn.functional as F
+from hypothesis import assume, given
 from hypothesis import strategies as st
 from torch import Tensor
 
@@ -144,3 +146,95 @@ def test_information_read_is_zero_at_the_base_rates_and_bounded_by_their_rarest_
     # a step down the gradient brings the claim nearer to the base rates
     step = logits.detach() - gradient(objectives.information_read(logits, prior), logits)
     assert objectives.information_read(step, prior) < written_out
+
+
+def slow_hsic_given_label(z: np.ndarray, subjects: np.ndarray, labels: np.ndarray) -> float:
+    """The same measure pair by pair: Song et al. (2012), eq. 5, label after label."""
+    ordered = [(i, j) for i in range(len(z)) for j in range(len(z)) if i != j and labels[i] == labels[j]]
+    squared = {(i, j): float(((z[i] - z[j]) ** 2).sum()) for i, j in ordered}
+    width = sorted(squared.values())[(len(squared) - 1) // 2]
+    above = below = 0.0
+    for label in np.unique(labels):
+        rows = np.flatnonzero(labels == label)
+        n = len(rows)
+        if n < 4:
+            continue
+        k, same = np.zeros((n, n)), np.zeros((n, n))
+        for a in range(n):
+            for b in range(n):
+                if a != b:
+                    k[a, b] = math.exp(-squared[rows[a], rows[b]] / (2 * width))
+                    same[a, b] = float(subjects[rows[a]] == subjects[rows[b]])
+        product = k @ same
+        inner = np.trace(product) + k.sum() * same.sum() / ((n - 1) * (n - 2)) - 2 * product.sum() / (n - 2)
+        p = same.sum() / (n * (n - 1))
+        above += n * inner / (n * (n - 3))
+        below += n * p * (1 - p)
+    return above / below if below else 0.0
+
+
+def people_of_labels(n: int, people: int, seed: int) -> tuple[Tensor, Tensor, Tensor]:
+    """Features (n, 4) that know the label only, subjects and labels."""
+    random = torch.Generator().manual_seed(seed)
+    labels = torch.randint(3, (n,), generator=random)
+    z = torch.randn(n, 4, generator=random, dtype=torch.float64) + labels[:, None]
+    return z, torch.randint(people, (n,), generator=random), labels
+
+
+@given(st.integers(0, 1000), st.integers(2, 6), st.integers(8, 24))
+def test_hsic_equals_its_sums_written_out(seed: int, people: int, n: int) -> None:
+    z, subjects, labels = people_of_labels(n, people, seed)
+    fast = objectives.hsic_given_label(z, subjects, labels)
+    assume(max(torch.bincount(labels)) > 1)  # a pair to take the width from
+    assert float(fast) == pytest.approx(slow_hsic_given_label(z.numpy(), subjects.numpy(), labels.numpy()))
+
+
+def test_hsic_is_0_on_average_for_features_of_the_label_alone_and_clearly_above_for_those_of_the_person() -> (
+    None
+):
+    batches = [people_of_labels(60, 10, seed) for seed in range(200)]
+    nothing = [float(objectives.hsic_given_label(*batch)) for batch in batches]
+    assert abs(np.mean(nothing)) < 3 * np.std(nothing) / math.sqrt(len(nothing))
+    assert abs(np.mean(nothing)) < 0.005
+    marked = [float(objectives.hsic_given_label(z + F.one_hot(s, 10)[:, :4], s, y)) for z, s, y in batches]
+    assert np.mean(marked) > 0.02
+    told = [float(objectives.hsic_given_label(3.0 * F.one_hot(s, 10) + 0.0, s, y)) for _, s, y in batches[:5]]
+    assert min(told) > 0.35  # 1 - exp(-1/2): different people at the median distance, the same at none
+
+
+def test_hsic_means_the_same_for_any_number_of_people_and_any_scale_of_the_features() -> None:
+    for people in (3, 30):
+        z, subjects, labels = people_of_labels(900, people, 0)
+        z = z + 2 * torch.randn(people, 4, generator=torch.Generator().manual_seed(1))[subjects]
+        whole = float(objectives.hsic_given_label(z, subjects, labels))
+        assert float(objectives.hsic_given_label(1e-3 * z, subjects, labels)) == pytest.approx(whole)
+        assert 0.2 < whole < 0.4
+
+
+def test_the_gradient_of_hsic_is_that_of_its_differences_and_none_runs_through_the_width() -> None:
+    z, subjects, labels = people_of_labels(24, 3, 5)
+    z = z + F.one_hot(subjects, 4)
+    at = leaf(z)
+    slope = gradient(objectives.hsic_given_label(at, subjects, labels), at)
+    # a pair at the median keeps its distance under a shift of both, and so does the width under small moves of others
+    pairs = labels[:, None] == labels
+    width = torch.cdist(z, z)[pairs & ~torch.eye(24, dtype=torch.bool)].median()
+    free = [i for i in range(24) if not torch.isclose(torch.cdist(z, z)[i], width).any()]
+    step = torch.zeros_like(z)
+    step[free[0], 0] = 1e-6
+    up, down = (float(objectives.hsic_given_label(z + one, subjects, labels)) for one in (step, -step))
+    assert float(slope[free[0], 0]) == pytest.approx((up - down) / 2e-6, rel=1e-4)
+    follow = z - 0.05 * slope / slope.abs().max()
+    assert objectives.hsic_given_label(follow, subjects, labels) < objectives.hsic_given_label(
+        at, subjects, labels
+    )
+
+
+def test_hsic_of_too_few_windows_or_of_features_all_alike_is_0_with_a_finite_gradient() -> None:
+    # the last: one person alone has nobody to be told from
+    for rows, subjects in ((1, [0]), (3, [0, 1, 0]), (6, [0, 0, 0, 1, 1, 1]), (6, [0] * 6)):
+        z = torch.randn(rows, 2, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+        at = leaf(z if len(set(subjects)) == 1 else torch.ones_like(z))
+        value = objectives.hsic_given_label(at, torch.tensor(subjects), torch.zeros(rows, dtype=torch.long))
+        assert value.item() == pytest.approx(0.0, abs=1e-12)
+        assert torch.isfinite(gradient(value, at)).all()

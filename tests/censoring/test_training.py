@@ -10,7 +10,9 @@ import torch.nn.functional as F
 from torch import nn
 
 from keshi.censoring.encoders import ConvEncoder, LabelHead, encode_in_batches
-from keshi.censoring.games import GAMES, Game, TrainingSet
+from keshi.censoring.games import Game, TrainingSet
+from keshi.censoring.methods import GAMES
+from keshi.censoring.objectives import hsic_given_label
 from keshi.censoring.optimizers import rmsprop
 from keshi.censoring.pairs import PairSampler
 from keshi.censoring.training import (
@@ -92,6 +94,20 @@ def test_step_2_changes_encoder_and_head_and_not_one_bit_of_the_adversary(method
     assert digest(encoder) != moving
     assert digest(head) != moving_head
     assert all(p.grad is None for p in game.adversary.parameters())
+
+
+def test_a_kernel_has_nothing_to_learn_and_takes_the_person_out_of_the_features() -> None:
+    training, (encoder, head) = data(), networks(dropout=0.0)
+    game = game_of("hsic", training)
+    before = hsic_given_label(encoder(training.x), training.subject, training.label)
+    schedule = replace(SHORT, iterations=40, batch_size=32)
+    outcome = play(game, encoder, head, training, strength=5.0, schedule=schedule, streams=TrainingStreams(0))
+    after = hsic_given_label(encoder(training.x), training.subject, training.label)
+    assert before.item() > 0.3
+    assert after.item() < 0.1
+    assert outcome.curve[-1].encoder_iterations == 40
+    assert outcome.curve[0].adversary_loss < outcome.curve[1].adversary_loss <= 1.1
+    assert not outcome.warnings
 
 
 def test_step_1_learns_who_it_is() -> None:

@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 
 from keshi.auditing import identification
+from keshi.censoring.methods import GAMES
 from keshi.censoring.training import Schedule
-from keshi.cli.censor_sweep import Cell, SweepPlan, read_results, run_sweep, sweep_cells
+from keshi.cli.censor_sweep import CONTROLS, Cell, SweepPlan, read_results, run_sweep, sweep_cells
 from keshi.errors import ArtifactError
 from keshi.records.windows import Recording, Windows, segment
 from keshi.reports.sweep import claims_table, write_sweep_report
@@ -58,6 +59,10 @@ def without_times(results: list[dict]) -> list[dict]:
         line.pop("cpu_seconds")
         line["points"] = [{k: v for k, v in p.items() if "seconds" not in k} for p in line["points"]]
     return found
+
+
+def test_every_method_with_an_adversary_has_a_control() -> None:
+    assert set(CONTROLS) == set(GAMES) - {"cnn"}
 
 
 def test_a_sweep_killed_in_a_round_or_between_cells_goes_on_to_the_same_results(tmp_path: Path) -> None:

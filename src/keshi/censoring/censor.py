@@ -23,8 +23,8 @@ from keshi.censoring.attributes import as_columns, codes_of, game_over, training
 from keshi.censoring.checkpoints import PRETRAINED_FOLDER, Checkpoint, fingerprint
 from keshi.censoring.encoded import CensoredEncoder, load_weights
 from keshi.censoring.encoders import LabelHead, make_encoder
-from keshi.censoring.games import GAMES, check_options, method_name, refuse_foreign_options
 from keshi.censoring.input_checks import labelled_windows, real_numbers, scale, sensitive_column
+from keshi.censoring.methods import GAMES, check_options, method_name, refuse_foreign_options
 from keshi.censoring.schedules import SCHEDULES, Schedule, preset_of
 from keshi.censoring.starts import check_start, options_to_save, saved_options, saved_start
 from keshi.censoring.training import RoundRecord, TrainingStreams, play, pretrain, use_threads
@@ -42,7 +42,7 @@ class Censor(ClassifierMixin, TransformerMixin, BaseEstimator):
 
     Args:
         method: "maxent" (goes with preset robust), "cnn" (no adversary), "afl-mlp", "afl-dnn", "afl-grl" (gradient
-            reversal), "sct" (or "scl"; goes with preset paper), "lsm".
+            reversal), "sct" (or "scl"; goes with preset paper), "lsm", "hsic" (a kernel, no adversary).
         strength: weight of the adversarial term, the paper's lambda; 0 is the control, continued training.
         preset: "robust", "paper", their short forms "robust-quick" and "quick", or your own schedules.Schedule. None is
             robust, but paper where a method of the paper is named.

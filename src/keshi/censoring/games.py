@@ -1,13 +1,12 @@
 """The two-player games: which adversary is trained in step 1, and what step 2 asks of the encoder.
 
-Every method of the paper is one game; the alternating loop (training.py) plays any of them.
+Every method but the plain network is one game (methods.py has their names); the alternating loop (training.py) plays
+any of them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import partial
 from typing import Protocol
 
 import numpy as np
@@ -22,6 +21,7 @@ from keshi.censoring.objectives import (
     adversarial_subject_loss,
     description_loss,
     entropy,
+    hsic_given_label,
     information_read,
     label_loss,
     label_loss_of_pairs,
@@ -31,7 +31,7 @@ from keshi.censoring.objectives import (
     similarity_loss,
     subject_loss,
 )
-from keshi.censoring.pairs import PAIR_MODES, PairSampler
+from keshi.censoring.pairs import PairSampler
 
 
 @dataclass(frozen=True, eq=False)
@@ -229,10 +229,7 @@ class PairGame:
         self._step1 = PairSampler(labels, subjects, mode=pairs)
         self._step2 = PairSampler(labels, subjects, mode="learned") if learned else self._step1
         self.uninformed = _pair_entropy(self._step1, subjects)
-        empty = sorted({*self._step1.empty, *self._step2.empty})
-        self.notes: tuple[str, ...] = (
-            (f"no pairs in {', '.join(empty)}; the other sets were drawn more often",) if empty else ()
-        )
+        self.notes = _empty_sets(self._step1, self._step2)
         self.adversary: nn.Module = SimilarityDiscriminator(features, generator=generator)
 
     def adversary_loss(self, z: Tensor, count: int, rng: np.random.Generator) -> Tensor:
@@ -269,6 +266,47 @@ class PairGame:
         return EncoderLosses(label, term, similarity_loss(same_person.detach(), same))
 
 
+class KernelGame:
+    """HSIC: a fixed kernel says how alike two windows' features are; the same person must not make them more alike.
+
+    Nobody learns to be fooled: the HSIC of a batch given the label is penalised as it is (objectives.hsic_given_label).
+    A batch consists of pairs of one label, half of them of one person, because windows drawn one by one hold hardly
+    any such pair where there are many people. In place of an adversary's loss stands what the kernel does not see,
+    1 - HSIC, beside the 1 of features that say nothing.
+    """
+
+    has_step1 = False
+    simultaneous = False
+    uninformed = 1.0
+
+    def __init__(self, data: TrainingSet, features: int, *, generator: torch.Generator) -> None:
+        self.data = data
+        self._pairs = PairSampler(data.label.numpy(), data.subject.numpy(), mode="conditional")
+        self.notes = _empty_sets(self._pairs)
+        self.adversary: nn.Module = nn.Identity()  # a kernel has no weights
+
+    def adversary_loss(self, z: Tensor, count: int, rng: np.random.Generator) -> Tensor:
+        raise NotImplementedError("a kernel does not learn: has_step1 is False.")
+
+    def encoder_losses(
+        self, encoder: nn.Module, head: nn.Module, count: int, rng: np.random.Generator, *, adversarial: bool
+    ) -> EncoderLosses:
+        pairs = self._pairs.draw((count + 1) // 2, rng)
+        rows = torch.from_numpy(np.concatenate([pairs.first, pairs.second])[:count])
+        z, label = encoder(self.data.x[rows]), self.data.label[rows]
+        loss, kept = label_loss(head(z), label), description_of(head, z, self.data, rows)
+        if not adversarial:
+            return EncoderLosses(loss, torch.zeros(()), torch.zeros(()), kept)
+        seen = hsic_given_label(z, self.data.subject[rows], label)
+        return EncoderLosses(loss, seen, 1 - seen.detach(), kept)
+
+
+def _empty_sets(*samplers: PairSampler) -> tuple[str, ...]:
+    """What the user should know of pair sets that nobody can fill."""
+    empty = sorted({name for sampler in samplers for name in sampler.empty})
+    return (f"no pairs in {', '.join(empty)}; the other sets were drawn more often",) if empty else ()
+
+
 def _pair_entropy(sampler: PairSampler, subjects: np.ndarray) -> float:
     """Loss in nats of a Dsim that knows only how often pairs are of the same person."""
     if sampler.mode == "natural":
@@ -278,49 +316,3 @@ def _pair_entropy(sampler: PairSampler, subjects: np.ndarray) -> float:
     if same == 0.5:
         return BALANCED_PAIR_ENTROPY
     return entropy(torch.tensor([same, 1 - same]))
-
-
-GAMES: dict[str, Callable[..., Game] | None] = {
-    "cnn": None,  # no adversary: the plain network, the paper's first baseline
-    "afl-mlp": partial(SubjectGame, hidden=(800,)),
-    "afl-dnn": partial(SubjectGame, hidden=(800, 200)),
-    "afl-grl": partial(SubjectGame, hidden=(800, 200), target="grl"),
-    "sct": partial(PairGame, learned=False),
-    "lsm": partial(PairGame, learned=True),
-    "maxent": ConditionalGame,
-}
-OPTIONS = {
-    "cnn": (),
-    "afl-mlp": ("target",),
-    "afl-dnn": ("target",),
-    "afl-grl": (),
-    "sct": ("pairs", "target", "reduction", "partners"),
-    "lsm": ("pairs", "reduction", "partners"),
-    "maxent": (),
-}
-CHOICES = {
-    "pairs": tuple(PAIR_MODES),
-    "partners": ("drawn", "batch"),
-    "reduction": ("sum", "mean"),
-    "target": ("flip", "prior"),
-}
-ALIASES = {"scl": "sct"}  # the paper uses both names
-
-
-def refuse_foreign_options(method: str, options: Mapping[str, object]) -> None:
-    """Raise where an option does not belong to the method, before anything is trained."""
-    foreign = sorted(set(options) - set(OPTIONS[method]))
-    if foreign:
-        takes = ", ".join(OPTIONS[method]) or "no options"
-        raise ValueError(f"method {method} takes {takes}; got {', '.join(foreign)}. Leave it out.")
-
-
-def check_options(options: Mapping[str, object]) -> None:
-    """Raise where an option's value is none of those it may have, before anything is trained."""
-    for name, value in options.items():
-        one_of(name, value, CHOICES[name])  # type: ignore[arg-type]
-
-
-def method_name(method: str) -> str:
-    """The one name of a method, or ValueError with the list of names."""
-    return one_of("method", ALIASES.get(method, method), tuple(GAMES))

@@ -113,6 +113,37 @@ def learned_similarity(negative_positive: Tensor, negative_negative: Tensor) -> 
     return _mean(F.softplus(-negative_positive)) + _mean(F.softplus(negative_negative))
 
 
+def hsic_given_label(z: Tensor, subjects: Tensor, labels: Tensor) -> Tensor:
+    """HSIC of z (n, features) and the subject given the label, without bias, relative to what the subjects allow.
+
+    Song et al. (JMLR 2012), eq. 5, of the measure of Gretton et al. (ALT 2005): with k a Gaussian kernel and l = 1 for
+    the same subject, within each label and both without their diagonals,
+
+        [tr(K L) + 1'K1 1'L1 / ((n - 1)(n - 2)) - 2 / (n - 2) 1'K L1] / (n (n - 3)).
+
+    Labels weigh by their windows. The sum is divided by that of p (1 - p), p the share of pairs of one subject. For
+    subjects equally frequent this is E[k | same subject] - E[k | another], whatever their number: half the mean squared
+    MMD between two subjects, the measure that Louizos et al. (ICLR 2016) penalise. Where z tells nothing beyond the
+    label it is 0 on average. The kernel's width is the median distance within labels, so that shrinking z gains
+    nothing; no gradient runs through it.
+    """
+    of_label = F.one_hot(labels).to(z.dtype).T
+    n = of_label.sum(dim=1)
+    of_label, n = of_label[n > 3], n[n > 3]  # eq. 5 needs four windows
+    other = (labels[:, None] == labels) & ~torch.eye(len(z), dtype=torch.bool)
+    squares = (z * z).sum(dim=1)
+    distance = (squares[:, None] + squares - 2 * z @ z.T).clamp_min(0)  # squared
+    width = distance.detach()[other].median().nan_to_num(1.0)  # NaN: no pair at all
+    k = torch.where(other, torch.exp(-distance / (2 * width.clamp_min(SMALLEST))), 0.0)
+    same = (other & (subjects[:, None] == subjects)).to(z.dtype)
+    k_sum, same_sum = of_label @ k.sum(dim=1), of_label @ same.sum(dim=1)
+    hsic = of_label @ (k * same).sum(dim=1) - 2 / (n - 2) * (of_label @ (k.sum(dim=1) * same.sum(dim=1)))
+    hsic = (hsic + k_sum * same_sum / ((n - 1) * (n - 2))) / (n * (n - 3))
+    p = same_sum / (n * (n - 1))
+    told = (p > 0) & (p < 1)  # labels of one subject have only rounding left, and nothing to divide by
+    return (n * hsic)[told].sum() / (n * p * (1 - p)).sum().clamp_min(SMALLEST)
+
+
 def entropy(counts: Tensor) -> float:
     """Entropy in nats of the distribution that counts (k,) describe: the loss of knowing nothing more."""
     p = counts.double() / counts.sum()
@@ -120,6 +151,7 @@ def entropy(counts: Tensor) -> float:
     return float(-(p * p.log()).sum()) if len(p) > 1 else 0.0
 
 
+SMALLEST = 1e-30  # divisors are at least that: features all alike, or subjects that never share a label
 BALANCED_PAIR_ENTROPY = math.log(2)  # nats: the loss of a Dsim that knows nothing, on balanced pairs
 
 

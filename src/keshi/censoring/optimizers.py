@@ -18,7 +18,8 @@ def rmsprop(
     RMSprop is Adam without momentum (first beta 0) and without bias correction; torch has a fused kernel for
     Adam only. Its state therefore begins at a step where the corrections are 1 exactly.
     """
-    optimizer = torch.optim.Adam(parameters, lr=rate, betas=(0.0, smoothing), eps=1e-8, fused=True)
+    group = {"params": list(parameters)}  # as a group there may be none, of an adversary that does not learn
+    optimizer = torch.optim.Adam([group], lr=rate, betas=(0.0, smoothing), eps=1e-8, fused=True)
     for group in optimizer.param_groups:
         for parameter in group["params"]:
             optimizer.state[parameter] = {

@@ -24,7 +24,7 @@ def censor(
     rate: float = typer.Option(None, help="Samples per second, to note where the file does not say it."),
     method: str = typer.Option(
         None,
-        help="maxent (goes with preset robust), or of the paper: cnn, afl-mlp, afl-dnn, afl-grl, sct, lsm.",
+        help="maxent (goes with preset robust); of the paper: cnn, afl-mlp, afl-dnn, afl-grl, sct, lsm; or hsic.",
     ),
     strength: float = typer.Option(1.0, help="Weight of the adversarial term; lambda in the paper."),
     preset: str = typer.Option(

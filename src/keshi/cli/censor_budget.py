@@ -63,7 +63,7 @@ def strength_under_budget(
     """
     from keshi._validate import in_range
     from keshi.censoring.encoded import CensoredEncoder
-    from keshi.censoring.games import method_name
+    from keshi.censoring.methods import method_name
     from keshi.censoring.training import SCHEDULES, Schedule
     from keshi.errors import DomainError
 

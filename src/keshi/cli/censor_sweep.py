@@ -22,8 +22,11 @@ if TYPE_CHECKING:
 
 METHODS = ("cnn", "afl-mlp", "afl-dnn", "sct", "lsm")
 STRENGTHS = (0.1, 0.2, 0.5, 1.0, 1.5, 2.0, 2.5)  # lambda, Iwasawa et al. (JSAI 2018)
-# Without an adversary the two forms of AFL are one training.
-CONTROLS = {"afl-mlp": "afl-dnn", "afl-dnn": "afl-dnn", "sct": "sct", "lsm": "lsm", "maxent": "maxent"}
+# Without an adversary the forms of AFL are one training.
+CONTROLS = {
+    "afl-mlp": "afl-dnn", "afl-dnn": "afl-dnn", "afl-grl": "afl-dnn", "sct": "sct", "lsm": "lsm", "hsic": "hsic",
+    "maxent": "maxent",
+}  # fmt: skip
 RESULTS_FILE = "results.jsonl"
 INFORMATIVE = (1.0, 0.0, 0.5, 2.0, 0.2, 2.5, 0.1, 1.5)  # strengths in the order in which they are run
 

@@ -54,7 +54,7 @@ def sweep(
     from dataclasses import replace
 
     from keshi._validate import nonnegative, nonnegative_integer, one_of, positive_integer
-    from keshi.censoring.games import method_name
+    from keshi.censoring.methods import method_name
     from keshi.censoring.schedules import SCHEDULES, preset_of
     from keshi.cli.censor_sweep import SweepPlan, run_sweep, sweep_cells
     from keshi.cli.recorded_windows import check_window_options, names, recorded_windows
