@@ -72,7 +72,9 @@ def test_starting_from_a_pretrained_encoder_gives_the_same_bytes_as_training_it_
     assert not np.array_equal(whole.transform(x), whole.pretrained_.transform(x))
 
 
-@pytest.mark.parametrize(("method", "killed_in"), [("sct", 1), ("sct", 2), ("sct", 3), ("maxent", 2), ("hsic", 2)])
+@pytest.mark.parametrize(
+    ("method", "killed_in"), [("sct", 1), ("sct", 2), ("sct", 3), ("maxent", 2), ("hsic", 2)]
+)
 def test_a_training_that_is_killed_goes_on_to_the_same_bytes(
     method: str, killed_in: int, tmp_path: Path
 ) -> None:
