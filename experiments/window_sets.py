@@ -99,37 +99,60 @@ def made_up_recordings(seed: int = 0) -> list[Recording]:
     return found
 
 
+@dataclass(frozen=True, eq=False)
+class Wearer:
+    """What makes one simulated person's windows (channels, length) differ from those of the real one behind it.
+
+    How strongly people differ is set by hand (a tenth in strength, a twentieth in pace, some 15 degrees of the sensor's
+    turn), not found out from data.
+    """
+
+    strength: float
+    pace: float
+    turn: NDArray[np.float64]
+    offset: NDArray[np.float64]
+    lower: NDArray[np.float64]
+    upper: NDArray[np.float64]
+
+    @classmethod
+    def drawn(cls, random: np.random.Generator, chosen: WindowSet) -> Wearer:
+        lower, upper = np.array(chosen.lower), np.array(chosen.upper)
+        strength, pace = np.exp(random.normal(0, 0.1)), np.exp(random.normal(0, 0.05))
+        turn = _rotation(random.normal(0, np.radians(15.0), 3))
+        offset = random.normal(0, 0.02, len(lower)) * (upper - lower) / 8.0
+        return cls(float(strength), float(pace), turn, offset, lower, upper)
+
+    def wear(self, window: NDArray[Any]) -> NDArray[np.float64]:
+        """The window as this person would have recorded it; every three channels are turned together."""
+        channels, length = window.shape
+        places = np.clip((np.arange(length) - length / 2) * self.pace + length / 2, 0, length - 1)
+        changed = np.stack([np.interp(places, np.arange(length), one) for one in window])
+        mean = changed.mean(axis=1, keepdims=True)
+        changed = mean + self.strength * (changed - mean)
+        for first in range(0, 3 * (channels // 3), 3):
+            changed[first : first + 3] = self.turn @ changed[first : first + 3]
+        return np.clip(changed + self.offset[:, None], self.lower[:, None], self.upper[:, None])
+
+
 def simulated_people(real: Windows, chosen: WindowSet, people: int, *, seed: int) -> Windows:
     """One window an activity of each of so many people: a real window, its strength, pace, offset and axes changed.
 
-    Whoever is made this way moves like one of the real people; how strongly people differ is set by hand (a tenth in
-    strength, a twentieth in pace, some 15 degrees of the sensor's turn), not found out from data.
+    Whoever is made this way moves like one of the real people; see Wearer.
     """
     random = np.random.default_rng(seed)
     labels = np.unique(real.label)
     channels, length = real.channels, real.length
-    triples = channels // 3
     found = np.empty((people, len(labels), channels, length), dtype=np.float32)
-    lower, upper = np.array(chosen.lower), np.array(chosen.upper)
     by_class = {
         (s, c): np.flatnonzero((real.subject == s) & (real.label == c)) for s in real.subjects for c in labels
     }
     for person in range(people):
-        strength, pace = np.exp(random.normal(0, 0.1)), np.exp(random.normal(0, 0.05))
-        turn = _rotation(random.normal(0, np.radians(15.0), 3))
-        offset = random.normal(0, 0.02, channels) * np.repeat((upper - lower) / 8.0, 1)
-        places = np.clip((np.arange(length) - length / 2) * pace + length / 2, 0, length - 1)
+        wearer = Wearer.drawn(random, chosen)
         whose = real.subjects[random.integers(len(real.subjects))]
         for index, label in enumerate(labels):
             rows = by_class[whose, label]
             rows = rows if len(rows) else np.flatnonzero(real.label == label)
-            window = real.x[rows[random.integers(len(rows))]]
-            changed = np.stack([np.interp(places, np.arange(length), one) for one in window])
-            mean = changed.mean(axis=1, keepdims=True)
-            changed = mean + strength * (changed - mean)
-            for first in range(0, 3 * triples, 3):
-                changed[first : first + 3] = turn @ changed[first : first + 3]
-            found[person, index] = np.clip(changed + offset[:, None], lower[:, None], upper[:, None])
+            found[person, index] = wearer.wear(real.x[rows[random.integers(len(rows))]])
     n = people * len(labels)
     who = np.repeat(np.arange(people), len(labels))
     return Windows(
