@@ -27,6 +27,7 @@ def table(results: Sequence[Line]) -> list[str]:
             if found:
                 cells = [_mean([one[name] for one in found]) for name in measures]
                 lines.append(f"| {world} | {people} | {method} | {' | '.join(cells)} | {len(found)} |")
+    lines += ["", *_changes(results)]
     lines += [
         "",
         f"| world | people | {' | '.join(JUDGES.values())} | seeds |",
@@ -45,6 +46,26 @@ def table(results: Sequence[Line]) -> list[str]:
             if found:
                 cells = [_mean([one[name] for one in found]) for name in ("r2_known", "r2_strangers")]
                 lines.append(f"| {method} | {' | '.join(cells)} | {len(found)} |")
+    return lines
+
+
+def _changes(results: Sequence[Line]) -> list[str]:
+    """Markdown: what every method changes against the control of the same seed."""
+    names = [f"{method}: {what}" for method in METHODS[1:] for what in ("AUC of pairs", "F1")]
+    lines = [
+        f"| against the control | people | {' | '.join(names)} | seeds |",
+        "|---" * (len(names) + 3) + "|",
+    ]
+    for world, people in _worlds(results):
+        controls = {one["seed"]: one for one in _lines(results, world, people, "control")}
+        cells, seeds = [], []
+        for method in METHODS[1:]:
+            found = [one for one in _lines(results, world, people, method) if one["seed"] in controls]
+            for measure in ("pair_auc", "f1"):
+                changes = [one[measure] - controls[one["seed"]][measure] for one in found]
+                cells.append(_mean(changes, "+.3f") if changes else "")
+            seeds.append(len(found))
+        lines.append(f"| {world} | {people} | {' | '.join(cells)} | {min(seeds)} |")
     return lines
 
 
@@ -102,6 +123,6 @@ def _lines(results: Sequence[Line], world: str, people: int, method: str) -> lis
     return [one for one in results if (one["world"], one["people"], one["method"]) == (world, people, method)]
 
 
-def _mean(values: Sequence[float]) -> str:
-    mean = sum(values) / len(values)
-    return f"{mean:.3f}" if len(values) == 1 else f"{mean:.3f} [{min(values):.3f}, {max(values):.3f}]"
+def _mean(values: Sequence[float], form: str = ".3f") -> str:
+    mean, low, high = sum(values) / len(values), min(values), max(values)
+    return f"{mean:{form}}" if low == high else f"{mean:{form}} [{low:{form}}, {high:{form}}]"

@@ -1,6 +1,6 @@
 """Why pairs: does AFL's task grow with the number of people, while that of pairs (SCT) and of a kernel (HSIC) does not?
 
-    KESHI_DATA=path/to/data python experiments/why_pairs.py -o pairs/            (about 25 CPU minutes; resumable)
+    KESHI_DATA=path/to/data python experiments/why_pairs.py -o pairs/            (about 30 CPU minutes; resumable)
     python experiments/why_pairs.py -o pairs/ --quick                            (seconds; made-up recordings)
     python experiments/why_pairs.py -o pairs/ --table                            (table and figure of what is there)
 
