@@ -117,12 +117,14 @@ class ClassGaussians:
         means: (classes, d).
         mean_noise: (classes,) variance of the noise in an entry of a mean.
         covariances: (classes, d, d), positive definite.
+        covariance_noise: (classes,) root-mean-square eigenvalue of the noise in one that was measured.
     """
 
     counts: NDArray[np.float64]
     means: NDArray[np.float64]
     mean_noise: NDArray[np.float64]
     covariances: NDArray[np.float64]
+    covariance_noise: NDArray[np.float64]
 
     @classmethod
     def of(cls, third: Measurement, overview: Overview) -> ClassGaussians:
@@ -137,12 +139,14 @@ class ClassGaussians:
         moved = _shrunk(found.sums / counts[:, None], noise, shares)
         own = found.squares / counts[:, None, None] - moved[:, :, None] * moved[:, None, :]
         pooled = np.tensordot(shares, own, axes=1)
-        variance = (found.square_std / counts) ** 2  # of the noise in a diagonal entry
+        variance = (found.square_std / counts) ** 2  # of the noise in a diagonal entry, ...
+        off_diagonal = (5 / 7) ** 2 * (block.directions - 1)  # ... and in the others of its row
         return cls(
             overview.class_counts,
             block.centres + moved,
             noise,
             shrunk_covariances(own, pooled, variance, shares),
+            np.sqrt(variance * (1.0 + off_diagonal)),
         )
 
 
@@ -175,6 +179,22 @@ def shrunk_covariances(
     kept = tau * size / (tau * size + entry_noise + 1e-300)
     moved = np.einsum("ia,cab,jb->cij", axes, np.diag(values) + kept * differences, axes)
     return np.stack([positive_definite(matrix, same_trace=True) for matrix in moved])
+
+
+def without_hidden_variance(matrix: NDArray[np.float64], *, noise: float) -> NDArray[np.float64]:
+    """A covariance whose directions keep the part of their variance that noise could not have made.
+
+    Variance w becomes w w^2 / (w^2 + s^2), s being the size of the noise's own eigenvalues: Wiener's filter, on the
+    spectrum. A direction that the noise hides points anywhere, and records that are drawn along it are like none.
+
+    Args:
+        matrix: Symmetric, positive semi-definite.
+        noise: s, root-mean-square eigenvalue of the noise in the matrix.
+    """
+    values, vectors = np.linalg.eigh((matrix + matrix.T) / 2.0)
+    values = np.maximum(values, 0.0)
+    found: NDArray[np.float64] = (vectors * (values**3 / (values**2 + noise**2 + 1e-300))) @ vectors.T
+    return found
 
 
 def positive_definite(matrix: NDArray[np.float64], *, same_trace: bool = False) -> NDArray[np.float64]:
