@@ -66,7 +66,7 @@ def fit_array_mixture(embedding: PrivateEmbedding, *, seed: int = 0) -> ArrayMix
             covariance=gaussians.covariances[label],
         )
         factors[label] = _root(
-            without_hidden_variance(within, noise=float(gaussians.covariance_noise[label]))
+            without_hidden_variance(within, error=float(gaussians.covariance_errors[label]))
         )
     origin = reconstructed(np.zeros((1, block.directions)), subspace)[0]
     histogram: EntryValues = fourth.features(EntryValues)
