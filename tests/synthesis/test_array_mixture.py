@@ -13,7 +13,13 @@ from keshi.privacy.ledger import PrivacyLedger
 from keshi.privacy.unit import PrivacyUnit
 from keshi.records.column_kinds import Categorical, Image, Numerical, Window
 from keshi.records.domain import Domain
-from keshi.synthesis.array_estimates import positive_definite
+from keshi.synthesis.array_estimates import (
+    ClassGaussians,
+    Overview,
+    positive_definite,
+    shrunk_covariances,
+    without_hidden_variance,
+)
 from keshi.synthesis.array_fit import fit_array_mixture
 from keshi.synthesis.array_mixture import ArrayMixture
 from keshi.synthesis.mechanism_audit import audit_mechanism
@@ -208,3 +214,50 @@ def test_a_covariance_of_noise_keeps_its_trace_and_loses_its_negative_variances(
         found = positive_definite(noisy, same_trace=same_trace)
         assert np.linalg.eigvalsh(found).min() > 0
         assert np.isclose(np.trace(found), np.trace(noisy)) == same_trace
+
+
+def test_variance_that_noise_hides_is_not_drawn_and_what_stands_out_stays():
+    randomness = np.random.default_rng(0)
+    size, seen, std = 40, 4, 0.05
+    truth = np.zeros((size, size))
+    truth[:seen, :seen] = 3.0 * np.eye(seen)
+    noise = randomness.normal(0.0, std, size=(size, size))
+    noisy = positive_definite(truth + np.triu(noise) + np.triu(noise, 1).T, same_trace=True)
+    found = without_hidden_variance(noisy, error=std * np.sqrt(size))
+    hidden = [float(np.trace(matrix[seen:, seen:])) for matrix in (noisy, found)]
+    assert hidden[0] > 1.0
+    assert hidden[1] < 0.45 * hidden[0]  # 0.43; 0.47 where the noise is thought a tenth less
+    assert np.isclose(np.trace(found[:seen, :seen]), np.trace(noisy[:seen, :seen]), rtol=0.03)
+    assert np.allclose(without_hidden_variance(noisy, error=0.0), noisy, atol=1e-9)
+
+
+def test_a_rare_class_is_drawn_as_varied_as_all_classes_are_and_not_as_its_own_noise_says():
+    randomness = np.random.default_rng(0)
+    d, shares = 20, np.array([0.496, 0.496, 0.008])
+    truth = np.diag(np.geomspace(4.0, 0.1, d))
+    noise = (0.02 / shares) ** 2  # of a diagonal entry: sixty times the standard deviation in the rare class
+    own = np.stack([scale * truth for scale in (0.8, 1.2, 1.0)])
+    for matrix, variance in zip(own, noise, strict=True):
+        drawn = np.triu(randomness.normal(0.0, np.sqrt(variance / 2), size=(d, d)), 1)
+        matrix += drawn + drawn.T + np.diag(randomness.normal(0.0, np.sqrt(variance), size=d))
+    found, errors = shrunk_covariances(own, np.tensordot(shares, own, axes=1), noise, shares)
+    assert np.allclose(errors[:2], np.sqrt(noise[:2] * (1 + (d - 1) * 25 / 49)))
+    assert errors[2] < 0.15 * np.sqrt(noise[2] * (1 + (d - 1) * 25 / 49))
+    kept = [
+        np.trace(without_hidden_variance(one, error=error)) for one, error in zip(found, errors, strict=True)
+    ]
+    assert kept[2] > 0.7 * np.trace(truth)
+
+
+def test_the_noise_in_the_covariance_of_a_class_is_as_large_as_it_is_said_to_be():
+    embedding = embedded(IMAGES, 4_000)
+    first, _, third, _ = embedding.measurements
+    overview = Overview.of(first)
+    block = third.features(MomentFeatures)
+    drawn = third.noise_std(MomentFeatures) * np.random.default_rng(0).normal(size=(200, block.size))
+    squares = [
+        block.moments(one, noise_std=1.0).squares / overview.class_counts[:, None, None] for one in drawn
+    ]
+    seen = np.sqrt((np.linalg.eigvalsh(np.array(squares)) ** 2).mean(axis=(0, 2)))
+    said = ClassGaussians.of(third, overview).covariance_errors
+    assert np.allclose(said, seen, rtol=0.1)  # 200 matrices: 2 % each

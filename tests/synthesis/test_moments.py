@@ -180,6 +180,43 @@ def test_a_block_that_was_cut_for_an_audit_keeps_one_cell_of_each_class_and_its_
         assert max(map(np.linalg.norm, features)) <= own.norm
 
 
+def test_a_block_that_was_cut_to_fewer_cells_sums_what_the_first_of_all_cells_hold():
+    block = some_moments(cells=(0, 0, 1, 1))
+    batch, weights = records(60, 4), np.arange(60.0)
+    first, whole = replace(block, measured=1), block
+    counts, sums, squares = (
+        part.reshape(4, -1) for part in np.split(whole.sums(batch, weights), np.cumsum(whole._sizes)[:2])
+    )
+    assert first.sums(batch, weights).tolist() == [*counts[0], *sums[0], *squares[0]]
+    assert first.moments(np.ones(first.size), noise_std=1.0).squares.shape == (1, 5, 5)
+    restored = MomentFeatures(**first.settings(), **first.tensors())
+    assert (restored.size, restored.measured) == (first.size, 1)
+    assert "measured" not in whole.settings()
+    with pytest.raises(ValueError, match="can be measured"):
+        replace(block, measured=5)
+
+
+def test_the_trials_of_an_audit_draw_few_values_of_images_of_many_classes():
+    def coordinates(classes: int) -> int:
+        centres, each = np.zeros((classes, 5)), np.ones(classes)
+        block = MomentFeatures(
+            BASIS, some_moments().rotation, centres, each, np.arange(classes), classes, (1, 1, 1), False
+        )
+        return block.cut(4).size
+
+    assert coordinates(100) == coordinates(10) == 4 * (1 + 2 + 3)
+
+
+def test_a_histogram_that_was_cut_keeps_the_cells_of_the_bounds_and_every_entry_of_its_group():
+    whole = some_values()
+    cut = whole.cut(4)
+    batch = records(50, 5)
+    counted = whole.sums(batch, np.ones(50)).reshape(len(whole.edges), -1)[0] // whole.weight
+    found = cut.sums(batch, np.ones(50)) // cut.weight
+    assert cut.size == 4
+    assert (found[0], found[-1], found.sum()) == (counted[0], counted[-1], counted.sum())
+
+
 def test_a_whole_length_scale_is_described_as_it_always_was():
     whole = SpreadStatistic(7, 2.0)
     assert whole.settings() == {"width": 7, "radius": 2.0}

@@ -14,10 +14,13 @@ from numpy.typing import NDArray
 
 from keshi.synthesis.array_basis import BASIS_BITS, ArrayBasis
 from keshi.synthesis.features import ClassCounts, SpreadStatistic
-from keshi.synthesis.moments import MomentFeatures, on_grid
+from keshi.synthesis.moments import DIAGONAL, OFF_DIAGONAL, MomentFeatures, on_grid
 from keshi.synthesis.private_embedding import Measurement, project_to_simplex
 
 FLOOR = 1e-4  # of the variance of a direction, as a share of the mean one: nothing has none at all
+OFF_DIAGONAL_STD = (
+    DIAGONAL / OFF_DIAGONAL
+)  # of the noise in a product of two coordinates, next to that in a square
 FEWEST_DIRECTIONS, MOST_KEPT = 4, 64
 
 
@@ -89,7 +92,7 @@ class Subspace:
         matrix = found.squares[0] / count - np.outer(moved, moved)
         values, vectors = np.linalg.eigh(matrix)
         values, vectors = values[::-1], vectors[:, ::-1]
-        off_diagonal = float(found.square_std[0]) / count * 5 / 7
+        off_diagonal = float(found.square_std[0]) / count * OFF_DIAGONAL_STD
         edge = 2.0 * off_diagonal * math.sqrt(size)
         kept = int(np.clip((values > edge).sum(), min(FEWEST_DIRECTIONS, size), min(MOST_KEPT, size)))
         variances = (values[:kept] + np.sqrt(np.maximum(values[:kept] ** 2 - edge**2, 0.0))) / 2.0
@@ -117,12 +120,14 @@ class ClassGaussians:
         means: (classes, d).
         mean_noise: (classes,) variance of the noise in an entry of a mean.
         covariances: (classes, d, d), positive definite.
+        covariance_errors: (classes,) root-mean-square eigenvalue of what a covariance may be off by.
     """
 
     counts: NDArray[np.float64]
     means: NDArray[np.float64]
     mean_noise: NDArray[np.float64]
     covariances: NDArray[np.float64]
+    covariance_errors: NDArray[np.float64]
 
     @classmethod
     def of(cls, third: Measurement, overview: Overview) -> ClassGaussians:
@@ -138,12 +143,8 @@ class ClassGaussians:
         own = found.squares / counts[:, None, None] - moved[:, :, None] * moved[:, None, :]
         pooled = np.tensordot(shares, own, axes=1)
         variance = (found.square_std / counts) ** 2  # of the noise in a diagonal entry
-        return cls(
-            overview.class_counts,
-            block.centres + moved,
-            noise,
-            shrunk_covariances(own, pooled, variance, shares),
-        )
+        covariances, errors = shrunk_covariances(own, pooled, variance, shares)
+        return cls(overview.class_counts, block.centres + moved, noise, covariances, errors)
 
 
 def shrunk_covariances(
@@ -151,8 +152,8 @@ def shrunk_covariances(
     pooled: NDArray[np.float64],
     noise: NDArray[np.float64],
     shares: NDArray[np.float64],
-) -> NDArray[np.float64]:
-    """Covariances of classes, each entry moved to that of all classes as far as its noise says.
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Covariances of classes, and their errors: each entry moved to that of all classes as far as its noise says.
 
     In the eigenbasis of the pooled covariance, with variances w, the entry (i, j) of a class is thought to differ by a
     deviation of variance tau w_i w_j; tau is what the entries of all classes differ by beyond their noise.
@@ -162,6 +163,10 @@ def shrunk_covariances(
         pooled: (d, d) their mean.
         noise: (classes,) variance of the noise in a diagonal entry; half of that off the diagonal.
         shares: (classes,) of the records.
+
+    Returns:
+        (classes, d, d), and (classes,) root-mean-square eigenvalue of the noise in one, or of what classes differ by
+        and the noise of all, where that is less: the covariance of a rare class is little but that of all classes.
     """
     d = len(pooled)
     values, axes = np.linalg.eigh((pooled + pooled.T) / 2.0)
@@ -174,7 +179,26 @@ def shrunk_covariances(
     tau = max(beyond, 0.0) / max(float((weights * size).sum()), 1e-300)
     kept = tau * size / (tau * size + entry_noise + 1e-300)
     moved = np.einsum("ia,cab,jb->cij", axes, np.diag(values) + kept * differences, axes)
-    return np.stack([positive_definite(matrix, same_trace=True) for matrix in moved])
+    squared = noise * (1.0 + (OFF_DIAGONAL_STD**2) * (d - 1))
+    shared = tau * float(size.sum()) / d + float(shares**2 @ squared)
+    found = np.stack([positive_definite(matrix, same_trace=True) for matrix in moved])
+    return found, np.sqrt(np.minimum(squared, shared))
+
+
+def without_hidden_variance(matrix: NDArray[np.float64], *, error: float) -> NDArray[np.float64]:
+    """A covariance whose directions keep the part of their variance that its error could not have made.
+
+    Variance w becomes w w^2 / (w^2 + s^2), s being the size of the error's own eigenvalues: Wiener's filter, on the
+    spectrum. A direction that noise hides points anywhere, and records that are drawn along it are like none.
+
+    Args:
+        matrix: Symmetric, positive semi-definite.
+        error: s, root-mean-square eigenvalue of what the matrix may be off by.
+    """
+    values, vectors = np.linalg.eigh((matrix + matrix.T) / 2.0)
+    values = np.maximum(values, 0.0)
+    found: NDArray[np.float64] = (vectors * (values**3 / (values**2 + error**2 + 1e-300))) @ vectors.T
+    return found
 
 
 def positive_definite(matrix: NDArray[np.float64], *, same_trace: bool = False) -> NDArray[np.float64]:

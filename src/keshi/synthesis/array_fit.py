@@ -10,7 +10,13 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from keshi.synthesis.array_estimates import ClassGaussians, Overview, Subspace, positive_definite
+from keshi.synthesis.array_estimates import (
+    ClassGaussians,
+    Overview,
+    Subspace,
+    positive_definite,
+    without_hidden_variance,
+)
 from keshi.synthesis.array_mixture import ArrayMixture
 from keshi.synthesis.array_plan import reconstructed
 from keshi.synthesis.entry_values import EntryValues
@@ -59,8 +65,9 @@ def fit_array_mixture(embedding: PrivateEmbedding, *, seed: int = 0) -> ArrayMix
             mean_noise=float(gaussians.mean_noise[label]),
             covariance=gaussians.covariances[label],
         )
-        values, vectors = np.linalg.eigh(within)
-        factors[label] = vectors * np.sqrt(np.maximum(values, 0.0))
+        factors[label] = _root(
+            without_hidden_variance(within, error=float(gaussians.covariance_errors[label]))
+        )
     origin = reconstructed(np.zeros((1, block.directions)), subspace)[0]
     histogram: EntryValues = fourth.features(EntryValues)
     groups = _all_groups(histogram.groups)
@@ -85,8 +92,14 @@ def fit_array_mixture(embedding: PrivateEmbedding, *, seed: int = 0) -> ArrayMix
     return mixture
 
 
+def _root(covariance: NDArray[np.float64]) -> NDArray[np.float64]:
+    """A matrix whose product with its transpose is the covariance."""
+    values, vectors = np.linalg.eigh(covariance)
+    return vectors * np.sqrt(np.maximum(values, 0.0))  # type: ignore[no-any-return]
+
+
 def _class_moments(mixture: ArrayMixture) -> list[tuple[NDArray[np.float64], NDArray[np.float64]]]:
-    """Mean and covariance of every class in the subspace, before the map of contrast: what was measured."""
+    """Mean and covariance of every class in the subspace, before the map of contrast: what was measured, less noise."""
     found = []
     for label in range(mixture.n_classes):
         own = mixture.cell_classes == label
@@ -110,8 +123,7 @@ def _corrected(
         own = mixture.cell_classes == label
         centres[own] += mean - points.mean(axis=0)
         within = factors[label] @ factors[label].T + RATE * (covariance - np.cov(points, rowvar=False))
-        values, vectors = np.linalg.eigh(positive_definite(within))
-        factors[label] = vectors * np.sqrt(np.maximum(values, 0.0))
+        factors[label] = _root(positive_definite(within))
     return replace(mixture, centres=centres, factors=factors)
 
 

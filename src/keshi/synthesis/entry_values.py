@@ -85,8 +85,12 @@ class EntryValues(Features):
         return (self.weight * total).ravel()
 
     def cut(self, most: int) -> EntryValues:
-        kept = np.where(self.groups < 1, self.groups, -1)  # a group has more cells than that already
-        return EntryValues(kept, self.edges[:1], self.n_classes) if (kept >= 0).any() else self
+        kept = np.where(self.groups < 1, self.groups, -1)
+        if not (kept >= 0).any():
+            return self
+        # The bounds' own cells stay; what lies between them is joined to so many cells in all, 3 at least.
+        edges = np.unique(np.linspace(0, self.edges.shape[1] - 1, max(most - 1, 2)).astype(int))
+        return EntryValues(kept, self.edges[:1, edges], self.n_classes)
 
     def settings(self) -> dict[str, Any]:
         return {"n_classes": self.n_classes}

@@ -76,6 +76,7 @@ class MomentFeatures(Features):
         n_classes: Number of classes.
         weights: a, b of the module's text, and whether squares are measured (0 or 1); 0 leaves out.
         pooled: Whether squares are summed over all cells.
+        measured: Sums of so many cells only, the first ones, in an audit's many trials; None for all of them.
     """
 
     basis: ArrayBasis
@@ -86,6 +87,7 @@ class MomentFeatures(Features):
     n_classes: int
     weights: tuple[int, int, int]
     pooled: bool
+    measured: int | None = None
     kind: ClassVar[str] = "moments"
 
     def __post_init__(self) -> None:
@@ -121,6 +123,8 @@ class MomentFeatures(Features):
             raise ValueError("every class has one cell at least.")
         if self.pooled and len(set(self.radii.tolist())) > 1:
             raise ValueError("cells whose squares are pooled share one radius.")
+        if self.measured is not None and not 1 <= self.measured <= cells:
+            raise ValueError(f"of {cells} cells, 1 to {cells} can be measured, got {self.measured}.")
 
     @property
     def width(self) -> int:
@@ -132,7 +136,8 @@ class MomentFeatures(Features):
 
     @property
     def cells(self) -> int:
-        return len(self.cell_classes)
+        """Cells whose sums are in the vector."""
+        return len(self.cell_classes) if self.measured is None else self.measured
 
     @property
     def _sizes(self) -> tuple[int, int, int]:
@@ -174,13 +179,14 @@ class MomentFeatures(Features):
         cell, steps = self.placed(vectors, classes)
         count, mean, square = self.weights
         parts: list[NDArray[Any]] = []
+        every = len(self.cell_classes)
         if count:
-            parts.append(count * np.bincount(cell, weights=weights, minlength=self.cells))
+            parts.append(count * np.bincount(cell, weights=weights, minlength=every)[: self.cells])
         weighted = steps * weights[:, None]  # whole numbers below 57 * 2^20; their products' sums below 2^48
         if mean:
-            sums = np.zeros((self.cells, self.directions))
+            sums = np.zeros((every, self.directions))
             np.add.at(sums, cell, weighted)
-            parts.append(mean * sums.ravel())
+            parts.append(mean * sums[: self.cells].ravel())
         if square:
             upper = np.triu_indices(self.directions)
             factor = np.where(upper[0] == upper[1], DIAGONAL, OFF_DIAGONAL)
@@ -229,6 +235,7 @@ class MomentFeatures(Features):
             centres=np.ascontiguousarray(self.centres[cells, :kept]),
             radii=self.radii[cells],
             cell_classes=self.cell_classes[cells],
+            measured=min(most, len(cells)),
         )
 
     def settings(self) -> dict[str, Any]:
@@ -238,7 +245,9 @@ class MomentFeatures(Features):
             "weights": list(self.weights),
             "pooled": self.pooled,
         }
-        return found if self.rotation is not None else {**found, "rotation": None}
+        if self.rotation is None:
+            found["rotation"] = None
+        return found if self.measured is None else {**found, "measured": self.measured}
 
     def tensors(self) -> dict[str, NDArray[Any]]:
         found: dict[str, NDArray[Any]] = {
@@ -256,7 +265,7 @@ class MomentFeatures(Features):
         """
         d, (count, mean, square) = self.directions, self.weights
         counts, sums, squares = np.split(values * AMPLITUDE, np.cumsum(self._sizes)[:2])
-        noise, step = noise_std * AMPLITUDE, self.radii / LEVELS
+        noise, step = noise_std * AMPLITUDE, self.radii[: self.cells] / LEVELS
         matrix_step = step[:1] if self.pooled else step
         matrices = None
         if square:
