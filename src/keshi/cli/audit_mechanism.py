@@ -37,12 +37,12 @@ def audit_mechanism(
     ),
     trials: int = typer.Option(100_000, "--trials", help="Releases of each of two neighbouring tables."),
     long: bool = typer.Option(
-        False, "--long", help=f"{LONG_TRIALS:,} trials, and {LONG_SECONDS:g} seconds for them."
+        False, "--long", help=f"{LONG_TRIALS:,} trials, and {LONG_SECONDS:g} CPU seconds for them."
     ),
     time_limit: float = typer.Option(
         60.0,
         "--time-limit",
-        help="Seconds for the trials of each audit, checks not counted; one draw at least.",
+        help="CPU seconds for the trials of each audit, checks not counted; one draw at least.",
     ),
     as_json: bool = typer.Option(False, "--json", help="For programs."),
 ) -> None:

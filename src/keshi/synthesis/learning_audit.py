@@ -84,7 +84,7 @@ def audit_learning(
             plan = SmallPlan(claim.epsilon, claim.unit, runs.mus[0], runs.mus[1], delta_threshold)
             trial = LearningTrials(plan, alpha=alpha)
             reached = trial.reached / learned_domain.mu_from_epsilon(claim.epsilon, claim.delta)
-            trial.run(trials, until=time.perf_counter() + time_limit, progress=progress)
+            trial.run(trials, until=time.process_time() + time_limit, progress=progress)
             checks += trial.tally.checks(where="the plan in the trials")
     except (ValueError, ArithmeticError, LookupError, TypeError) as error:
         # A learning that breaks one promise may not fit the rest of the audit.

@@ -135,7 +135,7 @@ class LearningTrials:
         return float(np.linalg.norm(self.shift / self.scales))
 
     def run(self, trials: int, *, until: float, progress: Callable[[int, int], None] | None) -> None:
-        """Draw the pilot, then `trials` trials of each world, as far as time allows, and one draw whatever it says."""
+        """Draw the pilot, then `trials` trials of each world `until` a CPU time of the process, and one draw in any case."""
         most = max(1, _CHUNK // self.coordinates)
         self.pilot = min(most, max(200, min(_MOST_PILOT, int(trials * _PILOT_SHARE))))
         pilot = [self._draw(world, self.pilot) for world in (0, 1)]
@@ -143,7 +143,7 @@ class LearningTrials:
         for world in (0, 1):
             self._reduce(world, *pilot[world])
         done = 0
-        while done < trials and (not done or time.perf_counter() < until):
+        while done < trials and (not done or time.process_time() < until):
             copies = min(most, trials - done)
             for world in (0, 1):
                 self._reduce(world, *self._draw(world, copies))

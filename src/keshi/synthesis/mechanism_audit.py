@@ -152,8 +152,8 @@ def audit_mechanism(
         domain, preset, epsilon, delta, unit: As for a release.
         bound: Turns the attack's statistics into lower bounds: keshi.auditing.privacy_bounds.lower_bounds.
         trials: Releases of each of two neighbouring worlds.
-        time_limit: Seconds of trials after which no more begin; too few of them are "inconclusive". The checks before
-            them have no limit, and one draw of trials is always made.
+        time_limit: CPU seconds of trials after which no more begin (a busy machine makes as many); too few of them are
+            "inconclusive". The checks before them have no limit, and one draw of trials is always made.
         alpha: Probability of a false alarm: of the bounds, and of each part of the checks.
         frequencies: The trials use the plan with at most so many frequencies, or marginals, its noise calibrated for
             them by the same code; None takes the whole plan, which is slow. The checks always see the whole plan.
@@ -196,7 +196,7 @@ def audit_mechanism(
             pair = release_checks(small, tables, found=again)
             checks += [check for check in again if not check.passed]
         trial = _Trials(small, [tables.with_extreme(one) for one in pair], alpha=alpha)
-        trial.run(trials, until=time.perf_counter() + time_limit, progress=progress)
+        trial.run(trials, until=time.process_time() + time_limit, progress=progress)
         checks += trial.tally.checks(where="the plan in the trials")
     except (ValueError, ArithmeticError, LookupError, TypeError) as error:
         # A release that breaks one promise (a value too many, say) may not fit the rest of the audit.
@@ -256,7 +256,7 @@ class _Trials:
         self._found: list[list[NDArray[np.float64]]] = [[], []]
 
     def run(self, trials: int, *, until: float, progress: Callable[[int, int], None] | None) -> None:
-        """Draw the pilot, then `trials` trials of each world, as far as time allows, and one draw whatever it says."""
+        """Draw the pilot, then `trials` trials of each world `until` a CPU time of the process, and one draw in any case."""
         most = max(1, _CHUNK // self.claim.plans.size)
         pilot = max(200, min(_MOST_PILOT, int(trials * _PILOT_SHARE)))
         noise = [self._draw(world, min(pilot, most)) for world in (0, 1)]
@@ -265,7 +265,7 @@ class _Trials:
         for world in (0, 1):
             self._reduce(world, noise[world])
         done = 0
-        while done < trials and (not done or time.perf_counter() < until):
+        while done < trials and (not done or time.process_time() < until):
             copies = min(most, trials - done)
             for world in (0, 1):
                 self._reduce(world, self._draw(world, copies))
