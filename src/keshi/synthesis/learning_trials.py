@@ -135,7 +135,7 @@ class LearningTrials:
         return float(np.linalg.norm(self.shift / self.scales))
 
     def run(self, trials: int, *, until: float, progress: Callable[[int, int], None] | None) -> None:
-        """Draw the pilot, then `trials` trials of each world `until` a CPU time of the process, and one draw in any case."""
+        """Draw the pilot, then `trials` trials of each world up to a CPU time; one draw in any case."""
         most = max(1, _CHUNK // self.coordinates)
         self.pilot = min(most, max(200, min(_MOST_PILOT, int(trials * _PILOT_SHARE))))
         pilot = [self._draw(world, self.pilot) for world in (0, 1)]

@@ -256,7 +256,7 @@ class _Trials:
         self._found: list[list[NDArray[np.float64]]] = [[], []]
 
     def run(self, trials: int, *, until: float, progress: Callable[[int, int], None] | None) -> None:
-        """Draw the pilot, then `trials` trials of each world `until` a CPU time of the process, and one draw in any case."""
+        """Draw the pilot, then `trials` trials of each world up to a CPU time; one draw in any case."""
         most = max(1, _CHUNK // self.claim.plans.size)
         pilot = max(200, min(_MOST_PILOT, int(trials * _PILOT_SHARE)))
         noise = [self._draw(world, min(pilot, most)) for world in (0, 1)]
