@@ -6,7 +6,13 @@ import pytest
 
 from keshi import Domain, Numerical
 from keshi.synthesis.column_counts import ColumnCounts
-from keshi.synthesis.marginal_plan import Resolution, _fine_partition
+from keshi.synthesis.marginal_plan import (
+    MOST_COORDINATES,
+    MOST_WEIGHED,
+    Resolution,
+    _fine_partition,
+    _weighed_cells,
+)
 from keshi.synthesis.mixture_targets import finest_counts, shortest_number
 from keshi.synthesis.partitions import GRID, Partition, column_partitions
 from keshi.synthesis.synthesizer import PearlSynthesizer
@@ -85,3 +91,33 @@ def test_leaves_that_stand_out_are_divided_finely_only_where_there_is_room():
     assert sizes[0] < 39 * 65 + 200
     assert sizes[0] < sizes[1] < 10_000 + sizes[0]
     assert sizes[2] > 39 * 512
+
+
+def test_popular_whole_numbers_come_back_where_a_step_of_the_grid_is_wider_than_one():
+    values = np.array([1_000, 5_000_000, 99_000_000])
+    table = pd.DataFrame({"x": np.random.default_rng(0).choice(values, size=3_000), "y": 1})
+    table["y"] = np.random.default_rng(1).choice([1_000, 250_000, 1_000_000], size=3_000)
+    domain = Domain(
+        {
+            "x": Numerical(0, 100_000_000, integer=True, scale="linear"),
+            "y": Numerical(0, 1_000_000_000, integer=True),
+        }
+    )
+    made = PearlSynthesizer(domain=domain, epsilon=10.0, seed=0).fit(table).sample(3_000)
+    assert made["x"].isin(values).mean() > 0.95
+    assert made["y"].isin([1_000, 250_000, 1_000_000]).mean() > 0.95
+
+
+def test_many_popular_values_leave_room_and_noise_for_the_pairs():
+    column = Numerical(0.0, 1.0)
+    known = column_partitions(Domain({"x": column}), most_cells=4_096)["x"]
+    held = np.zeros(known.cells)
+    held[10:4_090:10] = np.linspace(100, 500, 408)
+    counts = ColumnCounts(known, held, 5.0)
+    fine = _fine_partition(counts, column, 50.0, Resolution(), MOST_COORDINATES // 20)
+    assert fine.cells < MOST_COORDINATES // 40 + 2 * 4_096
+    fullest = np.isin(
+        np.array(known.edges[4_080 - 1 : 4_080 + 2]), fine.edges
+    )  # leaf 4,080 is divided, leaf 10 is not
+    assert fullest[1:].all()
+    assert _weighed_cells(fine, known, 64) == MOST_WEIGHED

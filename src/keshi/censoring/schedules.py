@@ -61,7 +61,7 @@ class Schedule:
         """
         times = positive_integer("size", size) / self.batch_size
         forgotten = times * (1 - self.smoothing)
-        if forgotten > 1:
+        if forgotten > 1 + 1e-9:
             raise ValueError(
                 f"batches of {size} are too large for the square-root rule: at most "
                 f"{round(self.batch_size / (1 - self.smoothing))} samples for smoothing {self.smoothing:g}."
@@ -72,7 +72,7 @@ class Schedule:
             batch_size=size,
             encoder_rate=self.encoder_rate * math.sqrt(times),
             adversary_rate=self.adversary_rate * math.sqrt(times),
-            smoothing=1 - forgotten,
+            smoothing=max(0.0, 1 - forgotten),
         )
 
     @property

@@ -299,7 +299,7 @@ def play(
             f"beyond {FOOLED_BEYOND:g} times the loss of knowing nothing, which hides nobody from a fresh "
             "attacker and would destroy the label. A smaller strength or target='prior' avoids it."
         )
-    if strength > 0 and curve:
+    if strength > 0 and curve and (game.has_step1 or game.simultaneous):  # a kernel is no adversary
         edge = max(1 - record.adversary_loss / record.adversary_uninformed for record in curve)
         if edge < WEAK_EDGE:
             warnings.append(

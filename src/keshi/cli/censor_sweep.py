@@ -28,6 +28,7 @@ CONTROLS = {
     "maxent": "maxent",
 }  # fmt: skip
 RESULTS_FILE = "results.jsonl"
+PLAN_FILE = "plan.json"  # the fingerprint of plan and windows, there before the first encoder
 INFORMATIVE = (1.0, 0.0, 0.5, 2.0, 0.2, 2.5, 0.1, 1.5)  # strengths in the order in which they are run
 
 
@@ -136,8 +137,15 @@ def run_sweep(
     mark = fingerprint(json.loads(json.dumps(asdict(plan))), windows.x, windows.trial, windows.start)
     file = folder / RESULTS_FILE
     results = read_results(file)
-    if any(line["fingerprint"] != mark for line in results):
-        raise ArtifactError(f"{file} holds cells of another plan or of other windows; choose another folder.")
+    begun = folder / PLAN_FILE
+    marks = {line["fingerprint"] for line in results}
+    if begun.exists():
+        marks.add(json.loads(begun.read_text())["fingerprint"])
+    if marks - {mark}:
+        raise ArtifactError(
+            f"{folder} holds cells of another plan or of other windows; choose another folder."
+        )
+    write_atomically(begun, json.dumps({"fingerprint": mark}).encode())
     done = {Cell(**line["cell"]) for line in results}
     for number, cell in enumerate(dict.fromkeys(cells), start=1):
         if cell in done:
@@ -192,7 +200,9 @@ def _run_cell(
 
         def after_round(number: int, encoder: CensoredEncoder) -> dict[str, float]:
             last = number == plan.schedule.rounds
-            found = measure.every_round(encoder, attack=last or number % plan.attack_every == 0)
+            found = measure.every_round(
+                encoder, attack=last or number in plan.full_rounds or number % plan.attack_every == 0
+            )
             if last or number in plan.full_rounds:
                 found |= measure.in_full(encoder)
                 _keep(encoder, kept / f"{cell.name}-round{number}")

@@ -48,7 +48,9 @@ FINER = (
     8  # times as many parts: of leaves with whole numbers, whose popular ones are codes worth finding, ...
 )
 SURE = 2.0  # ... and of leaves that stand out and hold so many times the least of a leaf that is divided, ...
-PEAKS_SHARE = 8  # ... if all of them together have no more cells than this part of a measurement
+PEAKS_SHARE = 8  # ... if they all have no more cells than an eighth of a measurement; ...
+FINE_SHARE = 2  # ... and all divided leaves together than a half: pairs need the rest
+MOST_WEIGHED = 2_048  # cells that a number's fine partition counts as: pairs need their share of mu, too
 MOST_PAIRS_OF_CELLS = 2**26  # that the mixture is fitted to, measured or not: some 2 GB
 
 
@@ -132,7 +134,7 @@ def second_look(domain: Domain, first: Measurement, *, mu: float, resolution: Re
     affordable = resolution.least_pair_bins + spare
     bins = float(np.clip(bins, resolution.least_pair_bins, min(resolution.most_pair_bins, affordable)))
     names = dict.fromkeys(slot.column for slot in domain.slots)
-    room_of_peaks = MOST_COORDINATES // PEAKS_SHARE // max(1, numbers)
+    room = MOST_COORDINATES // max(1, numbers)
     fine: list[Partition] = []
     weighed: list[int] = []
     coarse: list[Partition] = []
@@ -143,7 +145,7 @@ def second_look(domain: Domain, first: Measurement, *, mu: float, resolution: Re
             coarse.append(counts.partition.joining(joined_rare(counts.counts, rare, most=most)))
             continue
         target = max(total / resolution.fine_bins, resolution.fine_noise * counts.noise_std)
-        fine.append(_fine_partition(counts, domain.columns[name], target, resolution, room_of_peaks))
+        fine.append(_fine_partition(counts, domain.columns[name], target, resolution, room))
         weighed.append(_weighed_cells(fine[-1], counts.partition, resolution.zoom))
         coarse.append(_pair_partition(fine[-1], counts, domain.columns[name], max(total / bins, rare), rare))
     groups = joined_rare(project_to_simplex(by_class, total), resolution.rare_class * pair_noise)
@@ -216,7 +218,7 @@ class _Chosen:
 def _weighed_cells(fine: Partition, leaves: Partition, most: int) -> int:
     """How many cells a fine partition counts as: of however many parts of a leaf, one holds its popular value."""
     parts = np.bincount(np.searchsorted(leaves.edges, fine.edges[:-1], side="right"))
-    return int(np.minimum(parts, most).sum()) + fine.missing
+    return min(MOST_WEIGHED, int(np.minimum(parts, most).sum()) + fine.missing)
 
 
 def _noise_of_unit_norm(measured: Measurement) -> float:
@@ -231,7 +233,8 @@ def _fine_partition(
 ) -> Partition:
     """Intervals that hold about `target` records; a leaf that holds twice as much is divided again.
 
-    A leaf that stands out is divided more finely, as far as there is `room` for so many cells.
+    A leaf that stands out is divided more finely, as far as there is room: a column's part of a measurement has `room`
+    cells. Where not even all leaves can be divided, the fullest are.
     """
     known = counts.partition
     edges = np.array(known.edges)
@@ -244,8 +247,11 @@ def _fine_partition(
     peaks = stands_out(held) & (held >= enough)
     sure = peaks & (held >= SURE * enough)
     whole = whole_values(column) is not None
-    times = FINER if whole else int(np.clip(room // (resolution.zoom * max(1, sure.sum())), 1, FINER))
-    for leaf in np.flatnonzero((held >= 2 * target) | peaks):
+    divided = np.flatnonzero((held >= 2 * target) | peaks)
+    divided = divided[np.argsort(-held[divided], kind="stable")][: room // FINE_SHARE // resolution.zoom]
+    finer, share = (len(divided), FINE_SHARE) if whole else (int(sure.sum()), PEAKS_SHARE)
+    times = int(np.clip(room // share // (resolution.zoom * max(1, finer)), 1, FINER))
+    for leaf in divided:
         low, high = known.edges[leaf], known.edges[leaf + 1]
         parts = resolution.zoom * (times if whole or sure[leaf] else 1)
         cuts |= {low, high, *_zoomed(low, high, column, parts)}

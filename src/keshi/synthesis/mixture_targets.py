@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 import torch
@@ -250,10 +251,16 @@ def popular_values(
     parts = np.bincount(leaf, minlength=leaves.intervals)
     popular = (parts[leaf] > 1) & (counts[: fine.intervals] > POPULAR * held[leaf])
     for cell in np.flatnonzero(popular):
-        # Numbers are encoded by the nearest step of the grid; whole ones are cut half-way between them.
-        ends = edges[cell : cell + 2] - (0.0 if column.integer else 0.5)
-        low, high = numbers_at(column, np.clip((ends / GRID + 1) / 2, 0.0, 1.0))
-        if column.integer:
+        # Numbers are encoded by the nearest step of the grid; whole ones are cut half-way between them where steps are
+        # narrower than one.
+        first, second, low, high = numbers_at(
+            column, _shares_at([edges[cell], edges[cell] + 1, *edges[cell : cell + 2]])
+        )
+        if not column.integer or second - first >= 1:
+            low, high = numbers_at(column, _shares_at(edges[cell : cell + 2] - 0.5))
+            if column.integer:
+                low, high = np.ceil(low), np.floor(high)
+        else:
             last = edges[cell + 1] == GRID  # else the upper edge belongs to the next interval
             low, high = np.ceil(low), np.floor(high) if last else np.ceil(high) - 1
         single[cell] = shares(column, np.array(shortest_number(low, high))) * 2 - 1
@@ -262,6 +269,11 @@ def popular_values(
         if interval in likely:
             single[place] = likely[interval]
     return np.clip(single, -1.0, 1.0)
+
+
+def _shares_at(steps: Any) -> NDArray[np.float64]:
+    """Steps of the grid as shares of the range, from 0 to 1."""
+    return np.clip((np.asarray(steps, dtype=np.float64) / GRID + 1) / 2, 0.0, 1.0)
 
 
 def shortest_number(low: float, high: float) -> float:
