@@ -94,6 +94,11 @@ def test_a_sweep_killed_in_a_round_or_between_cells_goes_on_to_the_same_results(
         run_sweep(windows, tmp_path / "cut", CELLS, replace(PLAN, split="random"))
     assert run_sweep(windows, tmp_path / "cut", CELLS[:1], PLAN) == again
 
+    # Killed before its first line, a sweep already has an encoder: no other plan may take it for its own.
+    (tmp_path / "cut" / "results.jsonl").unlink()
+    with pytest.raises(ArtifactError, match="cells of another plan or of other windows"):
+        run_sweep(windows, tmp_path / "cut", CELLS, replace(PLAN, unknown=(0,)))
+
     written = write_sweep_report(again, tmp_path / "figures")
     assert {file.name for file in written} == {
         "trade_off_known.svg", "trade_off_unknown.svg", "learning_attacker.svg", "learning_f1_known.svg", "claims.md",

@@ -138,14 +138,14 @@ def run_sweep(
     file = folder / RESULTS_FILE
     results = read_results(file)
     begun = folder / PLAN_FILE
-    marks = {line["fingerprint"] for line in results}
-    if begun.exists():
-        marks.add(json.loads(begun.read_text())["fingerprint"])
-    if marks - {mark}:
+    plan_text = json.dumps({"fingerprint": mark})
+    if {line["fingerprint"] for line in results} - {mark} or (
+        begun.exists() and begun.read_text() != plan_text
+    ):
         raise ArtifactError(
             f"{folder} holds cells of another plan or of other windows; choose another folder."
         )
-    write_atomically(begun, json.dumps({"fingerprint": mark}).encode())
+    write_atomically(begun, plan_text.encode())
     done = {Cell(**line["cell"]) for line in results}
     for number, cell in enumerate(dict.fromkeys(cells), start=1):
         if cell in done:
