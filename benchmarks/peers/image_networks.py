@@ -8,29 +8,27 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-MAPS = 32  # of the generator's last hidden layer; twice and four times as many before
+MAPS = 32  # of the generator's hidden maps, after the first doubling; twice as many before it
 DISCRIMINATOR_MAPS = 16  # every weight gets noise: a small network is a gain here
 
 
 class Generator(nn.Module):
-    """Latent noise and label -> an image: linear, then two steps of doubling and convolution."""
+    """Latent noise and label -> an image: linear, then two transposed convolutions that double the sides (DCGAN)."""
 
     def __init__(self, latent: int, classes: int, shape: tuple[int, int, int]) -> None:
         super().__init__()
         self.shape = shape
         _, height, width = shape
         self.quarter = -(-height // 4), -(-width // 4)
-        first = 4 * MAPS * self.quarter[0] * self.quarter[1]
+        first = 2 * MAPS * self.quarter[0] * self.quarter[1]
         self.dense = nn.Sequential(nn.Linear(latent + classes, first), nn.BatchNorm1d(first), nn.ReLU())
         self.body = nn.Sequential(
-            nn.Upsample(scale_factor=2), nn.Conv2d(4 * MAPS, 2 * MAPS, 3, padding=1),
-            nn.BatchNorm2d(2 * MAPS), nn.ReLU(),
-            nn.Upsample(scale_factor=2), nn.Conv2d(2 * MAPS, MAPS, 3, padding=1), nn.BatchNorm2d(MAPS), nn.ReLU(),
-            nn.Conv2d(MAPS, shape[0], 3, padding=1), nn.Tanh(),
+            nn.ConvTranspose2d(2 * MAPS, MAPS, 4, stride=2, padding=1), nn.BatchNorm2d(MAPS), nn.ReLU(),
+            nn.ConvTranspose2d(MAPS, shape[0], 4, stride=2, padding=1), nn.Tanh(),
         )  # fmt: skip
 
     def forward(self, latent: Tensor, label: Tensor) -> Tensor:
-        maps = self.dense(torch.cat([latent, label], dim=1)).view(-1, 4 * MAPS, *self.quarter)
+        maps = self.dense(torch.cat([latent, label], dim=1)).view(-1, 2 * MAPS, *self.quarter)
         return self.body(maps)[:, :, : self.shape[1], : self.shape[2]]
 
 

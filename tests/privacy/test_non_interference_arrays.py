@@ -29,6 +29,8 @@ def records(kind, n=RECORDS):
     randomness = np.random.default_rng(3)
     shape = DOMAINS[kind].columns["x"].shape
     x = randomness.uniform(0.3, 0.6, (RECORDS, *shape)).astype(np.float32)
+    if kind == "images":
+        x = np.rint(255 * x)
     return {
         "x": x[:n],
         "y": randomness.choice(["no", "yes"], RECORDS)[:n],

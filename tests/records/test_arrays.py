@@ -118,6 +118,7 @@ def test_the_axis_of_a_single_channel_may_be_there_or_not() -> None:
         (np.zeros((3, 4, 3)), r"not of its declared shape \(3, 4\)"),
         (np.full((3, 4), np.nan), "not finite numbers"),
         (np.full((3, 4), -np.inf), "not finite numbers"),
+        (np.full((3, 4), 0.5), "entries that are not whole numbers"),  # shares of white, which would be black
     ],
 )
 def test_what_is_no_array_of_the_declared_shape_is_named_with_its_column(value, said) -> None:

@@ -12,7 +12,7 @@ from keshi.errors import ArtifactError, DomainError
 from keshi.synthesis.features import AMPLITUDE, WEIGHT, ClassCounts
 from keshi.synthesis.marginal_plan import Resolution, first_look, second_look
 from keshi.synthesis.mixture import ColumnValues, ProductMixture, drawn_evenly
-from keshi.synthesis.mixture_fit import products
+from keshi.synthesis.mixture_fit import fit_mixture, products
 from keshi.synthesis.partitions import CLASS, Partition
 from keshi.synthesis.presets import (
     PRESETS,
@@ -184,6 +184,23 @@ def test_the_same_seed_fits_the_same_mixture_and_another_another(fitted):
     )
     assert torch.equal(first, again)
     assert not torch.equal(other, again)
+
+
+@pytest.mark.parametrize("kind", ["mixture", "network"])
+def test_a_fit_is_computed_on_the_device_asked_for(fitted, kind):
+    # A tensor left on the CPU would refuse to be multiplied; on a device without numbers the first that is read fails.
+    schedule = with_generator(KeshiPreset(), kind).schedule
+    with pytest.raises(RuntimeError, match=r"item\(\) cannot be called on meta"):
+        fit_mixture(fitted.embedding_, schedule, device="meta")
+
+
+@pytest.mark.parametrize("kind", ["mixture", "network"])
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+def test_a_gpu_fits_as_the_cpu_does(fitted, kind):
+    preset = with_steps(with_generator(KeshiPreset(), kind), 20)
+    here, there = (train(fitted.embedding_, preset=preset, device=device) for device in ("cpu", "cuda"))
+    assert there.learning_curve[-1].loss == pytest.approx(here.learning_curve[-1].loss, rel=0.01)
+    assert len(there.sample(100)) == 100
 
 
 @pytest.mark.parametrize("unit", ["add-or-remove", "replace-one"])

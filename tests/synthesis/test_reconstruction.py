@@ -52,6 +52,21 @@ def test_discrepancies_are_the_double_sum_over_classes_and_parts() -> None:
         assert float(found[j]) == pytest.approx(expected)
 
 
+def test_a_step_is_computed_on_the_device_asked_for(embedding) -> None:
+    # A tensor left on the CPU would refuse to be multiplied; on a device without numbers the first that is read fails.
+    with pytest.raises(RuntimeError, match=r"item\(\) cannot be called on meta"):
+        train_generator(embedding, Schedule(steps=2, critic_every=1), report_every=3, device="meta")
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+def test_a_gpu_trains_as_the_cpu_does(embedding) -> None:
+    (_, curve), (there, far) = (
+        train_generator(embedding, Schedule(steps=30), device=device) for device in ("cpu", "cuda")
+    )
+    assert far[-1].loss == pytest.approx(curve[-1].loss, rel=0.01)
+    assert {tensor.device.type for tensor in there.state_dict().values()} == {"cpu"}
+
+
 def test_training_lowers_the_loss_and_finds_the_margins(embedding) -> None:
     network, curve = train_generator(embedding, Schedule(steps=300), report_every=10)
     assert [point.step for point in curve] == list(range(10, 301, 10))

@@ -163,7 +163,7 @@ def test_a_domain_that_cannot_be_trained_on_is_refused_before_anything_is_read(d
     "wrong",
     [{"epsilon": 0}, {"epsilon": -1}, {"epsilon": math.nan}, {"epsilon": math.inf}, {"epsilon": "1"},
      {"delta": 0.0}, {"delta": 1.0}, {"delta": math.nan}, {"preset": "magic"}, {"relation": "both"}, {"seed": -1},
-     {"seed": 0.5}, {"seed": 2**64}, {"threads": 0}],
+     {"seed": 0.5}, {"seed": 2**64}, {"threads": 0}, {"device": "meta"}, {"device": "abacus"}],
 )  # fmt: skip
 def test_a_bad_argument_is_refused_by_name_when_it_is_given(wrong) -> None:
     with pytest.raises(ValueError, match=next(iter(wrong))):

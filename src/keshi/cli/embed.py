@@ -17,7 +17,15 @@ if TYPE_CHECKING:
 RECORDS = (
     "csv, parquet, Arrow or npz file, idx images, or a folder of pictures by class: the sensitive records."
 )
-DOMAIN = typer.Option(..., "--domain", help="Domain file: what is publicly known of the table.")
+DOMAIN = typer.Option(None, "--domain", help="Domain file: what is publicly known of the table.")
+LABEL = typer.Option(
+    None,
+    "--label",
+    help="Without a domain file, of images with pixels of bytes: the array that says the class.",
+)
+CLASSES = typer.Option(
+    None, "--classes", help="With --label: how many (0, 1, ...), or their names with commas between. Public."
+)
 EPSILON = typer.Option(..., "--epsilon", help="Privacy budget to spend.")
 DELTA = typer.Option(1e-5, "--delta", help="The delta of (epsilon, delta).")
 PRESET = typer.Option(
@@ -46,7 +54,9 @@ SHOW_VALUES = typer.Option(False, "--show-values", help="Name offending values i
 
 def embed(
     table: Path = typer.Argument(help=RECORDS),
-    domain: Path = DOMAIN,
+    domain: Path | None = DOMAIN,
+    label: str | None = LABEL,
+    classes: str | None = CLASSES,
     epsilon: float = EPSILON,
     delta: float = DELTA,
     output: Path = typer.Option(
@@ -66,11 +76,10 @@ def embed(
 
     Example: keshi embed people.csv --domain people.toml --epsilon 1 -o people.embedding
     """
-    from keshi.records.domain import Domain
     from keshi.synthesis.presets import preset_for
 
     check_output(output, overwrite=overwrite)
-    known = Domain.read(domain)
+    known = public_domain(table, domain, label=label, classes=classes)
     embedding = embed_file(
         table,
         known,
@@ -80,7 +89,7 @@ def embed(
         relation=relation,
         subject=subject,
         max_records=max_records,
-        ledger=open_ledger(known, domain, ledger),
+        ledger=open_ledger(known, domain or table, ledger),
         run=run,
         seed=seed,
         show_values=show_values,
@@ -89,6 +98,32 @@ def embed(
     print(f"wrote {output} ({describe(embedding)})")
     print(embedding.statement.sentence)
     print(f"Next: keshi train {output} -o {output.stem}.generator")
+
+
+def public_domain(table: Path, path: Path | None, *, label: str | None, classes: str | None) -> Domain:
+    """What is publicly known of the records: the domain file, or what their file's type and these classes say.
+
+    Raises:
+        ValueError: if both are given, or too little of either.
+    """
+    from keshi.cli.progress import note
+    from keshi.records.domain import Domain
+    from keshi.records.image_domain import image_domain
+
+    if path is not None:
+        if label is not None or classes is not None:
+            raise ValueError("--label and --classes stand in for a domain file; leave them or --domain out.")
+        return Domain.read(path)
+    if label is None or classes is None:
+        raise ValueError(
+            "what is publicly known of the records? Give --domain FILE (keshi domain drafts one) or, of images with "
+            "pixels of bytes, --label NAME with --classes: how many (0, 1, ...), or their names with commas between. "
+            "Read off the records they could reveal someone."
+        )
+    known = image_domain(table, label=label, classes=classes)
+    if known.ignore:
+        note(f"left out: {', '.join(known.ignore)}. A domain file can declare them.")
+    return known
 
 
 def check_output(output: Path, *, overwrite: bool) -> None:
@@ -163,6 +198,8 @@ def embed_file(
 def open_ledger(domain: Domain, domain_path: Path, ledger: Path | None) -> PrivacyLedger | None:
     """The ledger named, or the one beside the domain file that bears its name; None where there is none.
 
+    Where there is no domain file, the path is that of the records: a ledger beside them is theirs.
+
     Raises:
         BudgetError: it is not the ledger that the domain names, or one stands there that the domain does not name:
             a `keshi ledger create` that was killed half-way must not lead to spends that are written down nowhere.
@@ -177,7 +214,8 @@ def open_ledger(domain: Domain, domain_path: Path, ledger: Path | None) -> Priva
         with PrivacyLedger.open(beside) as book:
             raise BudgetError(
                 f"{beside} stands beside {domain_path}, which names no ledger. If it is the budget of these data, add "
-                f'the line ledger = "{book.id}" above the first table of {domain_path}; if not, rename it.'
+                f'--ledger {beside}, or the line ledger = "{book.id}" above the first table of the domain file; if '
+                "not, rename it."
             )
     return PrivacyLedger.open(ledger or beside, expected_id=domain.ledger)
 

@@ -12,9 +12,11 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from keshi.cli.embed import (
+    CLASSES,
     DELTA,
     DOMAIN,
     EPSILON,
+    LABEL,
     LEDGER,
     MAX_RECORDS,
     PRESET,
@@ -27,8 +29,9 @@ from keshi.cli.embed import (
     check_folder,
     embed_file,
     open_ledger,
+    public_domain,
 )
-from keshi.cli.train import STEPS, THREADS, check_training, synthetic_name, train_embedding
+from keshi.cli.train import DEVICE, STEPS, THREADS, check_training, synthetic_name, train_embedding
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -42,7 +45,9 @@ if TYPE_CHECKING:
 
 def synthesize(
     table: Path = typer.Argument(help=RECORDS),
-    domain: Path = DOMAIN,
+    domain: Path | None = DOMAIN,
+    label: str | None = LABEL,
+    classes: str | None = CLASSES,
     epsilon: float = EPSILON,
     output: Path = typer.Option(..., "--output", "-o", help="Folder of the run: release/ and private/."),
     delta: float = DELTA,
@@ -63,6 +68,7 @@ def synthesize(
     report: bool = typer.Option(True, help="Write the private report."),
     seed: int = SEED,
     threads: int | None = THREADS,
+    device: str = DEVICE,
     show_values: bool = SHOW_VALUES,
 ) -> None:
     """Make a synthetic table under differential privacy: release/ may be published, private/ is for you.
@@ -74,7 +80,6 @@ def synthesize(
     from keshi.artifacts.store import json_to_bytes, write_atomically
     from keshi.cli.array_report import array_report
     from keshi.privacy.unit import PrivacyUnit
-    from keshi.records.domain import Domain
     from keshi.records.files import column_types, write_table
     from keshi.synthesis.presets import preset_for
     from keshi.synthesis.private_embedding import PrivateEmbedding
@@ -83,12 +88,12 @@ def synthesize(
     started, cpu = time.perf_counter(), time.process_time()
     if rows is not None:
         positive_integer("rows", rows)
-    check_training(steps=steps, threads=threads, seed=seed)
+    check_training(steps=steps, threads=threads, seed=seed, device=device)
     if holdout is not None:
         column_types(holdout)  # whether it is there and can be read
     release, private = output / "release", output / "private"
     left_by_killed_runs = [path for folder in (output, release, private) for path in leftovers(folder)]
-    known = Domain.read(domain)
+    known = public_domain(table, domain, label=label, classes=classes)
     chosen = preset_for(known, preset)
     if (release / "embedding").exists() != resume:
         raise ValueError(
@@ -104,7 +109,9 @@ def synthesize(
     if resume:
         embedding = PrivateEmbedding.load(release / "embedding")
         if embedding.domain != known:
-            raise ValueError(f"{release / 'embedding'} was made under another domain than {domain}.")
+            raise ValueError(
+                f"{release / 'embedding'} was made under another domain than {domain or 'these classes'}."
+            )
         wanted = PrivacyUnit(relation, subject, max_records)  # type: ignore[arg-type]
         if embedding.unit != wanted or embedding.preset != chosen.name:
             raise ValueError(
@@ -130,13 +137,13 @@ def synthesize(
                 relation=relation,
                 subject=subject,
                 max_records=max_records,
-                ledger=open_ledger(known, domain, ledger),
+                ledger=open_ledger(known, domain or table, ledger),
                 run=run,
                 seed=seed,
                 show_values=show_values,
             )
             embedding.save(release / "embedding")
-    generator = train_embedding(embedding, steps=steps, seed=seed, threads=threads)
+    generator = train_embedding(embedding, steps=steps, seed=seed, threads=threads, device=device)
     generator.save(release / "generator", overwrite=resume)
     rows = rows or max(1, round(embedding.count))
     counts: list[SampleCount] = []

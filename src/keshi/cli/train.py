@@ -15,6 +15,12 @@ if TYPE_CHECKING:
 STEPS = typer.Option(None, "--steps", help="Generator steps, if not the preset's.")
 THREADS = typer.Option(None, "--threads", help="Threads of torch; the same number repeats the same bytes.")
 
+DEVICE = typer.Option(
+    "cpu",
+    "--device",
+    help="Of torch, where to train: cuda, cuda:1, mps. Only the CPU repeats the same bytes.",
+)
+
 
 def train(
     embedding: Path = typer.Argument(help="What `keshi embed` wrote."),
@@ -24,6 +30,7 @@ def train(
     steps: int | None = STEPS,
     seed: int = typer.Option(0, "--seed", help="Repeats the training."),
     threads: int | None = THREADS,
+    device: str = DEVICE,
     kind: str | None = typer.Option(
         None,
         "--generator",
@@ -40,11 +47,17 @@ def train(
     from keshi.synthesis.private_embedding import PrivateEmbedding
     from keshi.synthesis.trained_generator import Generator
 
-    check_training(steps=steps, threads=threads, seed=seed)
+    check_training(steps=steps, threads=threads, seed=seed, device=device)
     check_output(output, overwrite=overwrite or resume)
     start = Generator.load(output) if resume else None
     generator = train_embedding(
-        PrivateEmbedding.load(embedding), steps=steps, seed=seed, threads=threads, kind=kind, start=start
+        PrivateEmbedding.load(embedding),
+        steps=steps,
+        seed=seed,
+        threads=threads,
+        device=device,
+        kind=kind,
+        start=start,
     )
     generator.save(output, overwrite=overwrite or resume)
     last = generator.learning_curve[-1]
@@ -59,7 +72,7 @@ def synthetic_name(domain: Domain) -> str:
     return "synthetic.npz" if domain.array_columns else "synthetic.csv"
 
 
-def check_training(*, steps: int | None, threads: int | None, seed: int) -> None:
+def check_training(*, steps: int | None, threads: int | None, seed: int, device: str) -> None:
     """Raise for an argument of the training that cannot be; `synthesize` asks this before the budget is spent."""
     from keshi._validate import positive_integer, seed_in_range
 
@@ -67,6 +80,10 @@ def check_training(*, steps: int | None, threads: int | None, seed: int) -> None
         if value is not None:
             positive_integer(name, value)
     seed_in_range(seed)
+    if device != "cpu":  # torch takes its time to load
+        from keshi.synthesis.synthesizer import device_at_hand
+
+        device_at_hand(device)
 
 
 def train_embedding(
@@ -75,6 +92,7 @@ def train_embedding(
     steps: int | None,
     seed: int,
     threads: int | None,
+    device: str = "cpu",
     kind: str | None = None,
     start: Generator | None = None,
 ) -> Generator:
@@ -94,5 +112,6 @@ def train_embedding(
             start=start,
             seed=seed,
             threads=threads,
+            device=device,
             progress=lambda point, total: advance(point.step, total, f"loss {point.loss:.2g}"),
         )

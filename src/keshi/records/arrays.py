@@ -62,6 +62,12 @@ def read_arrays(
         what = f"column {name!r} has arrays with entries that are not finite numbers (NaN, infinity)"
         return np.zeros_like(flat), [Problem(what, "Fill or cut the gaps first, or leave out those records.")]
     lower, upper = (end.reshape(-1) for end in array_bounds(column))
+    if isinstance(column, Image) and column.integer:
+        between = (flat != np.rint(flat)) & (flat > lower) & (flat < upper)
+        if between.any():  # most often shares from 0 to 1, which would all become black
+            what = f"column {name!r} has entries that are not whole numbers, as they are declared to be"
+            advice = f"Scale or round them, or set integer = false, with their bounds, in {table_name(name)}."
+            return np.zeros_like(flat), [Problem(what, advice, tuple(flat[between][:3]))]
     if outside == "refuse":
         problems = _outside_problems(name, column, flat, lower, upper)
     np.clip(flat, lower, upper, out=flat)

@@ -1,6 +1,7 @@
 """Components: what makes the logits of a product mixture, and is trained. Free logits, or a deep network behind them.
 
-Either way the mixture, and so its characteristic function, is exact; only what the optimizer moves differs.
+Either way the mixture, and so its characteristic function, is exact; only what the optimizer moves differs. All is
+computed where the start lies; what is random is drawn on the CPU everywhere.
 """
 
 from __future__ import annotations
@@ -43,7 +44,7 @@ def free_components(start: Tensor, components: int, *, spread: float, seed: int)
         seed: Of the start.
     """
     shape = (len(start), components, start.shape[1])
-    noise = torch.randn(shape, generator=torch.Generator().manual_seed(seed))
+    noise = torch.randn(shape, generator=torch.Generator().manual_seed(seed)).to(start.device)
     logits = (start[:, None] + spread * noise).requires_grad_()
     return Components(lambda: logits, [logits], {})
 
@@ -87,7 +88,8 @@ def network_components(
                 f"the generator's network does not fit its embedding ({error}); train anew without --resume."
             ) from error
     own = torch.eye(groups)[:, None].expand(groups, components, groups)
-    inputs = torch.cat([latent, own], dim=2)
+    inputs = torch.cat([latent, own], dim=2).to(start.device)
+    body.to(start.device)
     return Components(
         lambda: start[:, None] + body(inputs),
         list(body.parameters()),

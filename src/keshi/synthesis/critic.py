@@ -41,9 +41,8 @@ class Critic:
     def __init__(self, frequencies: Tensor, *, squared_length_scale: float, learning_rate: float) -> None:
         self.frequencies = frequencies
         self.base = squared_length_scale
-        self.squared_scales = torch.full(
-            (frequencies.shape[1],), squared_length_scale, dtype=frequencies.dtype, requires_grad=True
-        )
+        scales = torch.full_like(frequencies[0], squared_length_scale)
+        self.squared_scales = scales.requires_grad_()
         self._optimizer = torch.optim.Adam([self.squared_scales], lr=learning_rate, maximize=True)
 
     def weights(self) -> Tensor:

@@ -62,10 +62,11 @@ def fit_mixture(
     start: ProductMixture | None = None,
     seed: int = 0,
     threads: int | None = None,
+    device: str = "cpu",
     progress: Progress | None = None,
     report_every: int = 10,
 ) -> tuple[ProductMixture, tuple[LearningPoint, ...]]:
-    """Fit a mixture against an embedding. The same seed and threads give the same bytes.
+    """Fit a mixture against an embedding. On the CPU the same seed and threads give the same bytes.
 
     Args:
         embedding: Its marginals, of both measurements, are all that is looked at.
@@ -73,10 +74,11 @@ def fit_mixture(
         start: A mixture of the same embedding and kind to go on with; None begins at independent columns.
         seed: Repeats the fit.
         threads: Threads of torch; None leaves its setting.
+        device: Of torch, where the steps are computed.
         progress: Called every `report_every` steps.
 
     Returns:
-        The mixture, and the learning curve: `loss` is the squared residual per cell in units of the noise,
+        The mixture, on the CPU, and the learning curve: `loss` is the squared residual per cell in units of the noise,
         `noise_floor` where it stops, `effective_size` the number of measured cells.
 
     Raises:
@@ -95,8 +97,10 @@ def fit_mixture(
             f"the embedding's marginals are not those of preset keshi ({error!r}). Restore it from a copy; the noise "
             "cannot be drawn again."
         ) from error
+    measured = max(1, targets.measured)
+    targets, independent, membership = targets.to(device), independent.to(device), membership.to(device)
     cells = layout.size
-    group_counts = torch.tensor(layout.group_counts, dtype=torch.float32)
+    group_counts = torch.tensor(layout.group_counts, dtype=torch.float32, device=device)
     affordable = int(LARGEST_STEP / cells**2)
     components = max(1, min(schedule.components, max(16, affordable)) // len(group_counts))
     if start is not None:
@@ -111,13 +115,12 @@ def fit_mixture(
         state = start.network if start else None
         made = network_components(independent, components, seed=seed, state=state)
     elif start is not None:
-        made = known_components(start.probabilities)
+        made = known_components(start.probabilities.to(device))
     else:
         made = free_components(independent, components, spread=schedule.spread, seed=seed)
     rate = schedule.network_learning_rate if schedule.network else schedule.learning_rate
     optimizer = torch.optim.Adam(made.parameters, lr=rate)
     cosine = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, schedule.steps)
-    measured = max(1, targets.measured)
     curve: list[LearningPoint] = []
     for step in range(1, schedule.steps + 1):
         probabilities = products(made.logits(), membership)
@@ -135,8 +138,8 @@ def fit_mixture(
         optimizer.step()
         cosine.step()
     probabilities = products(made.logits().detach(), membership)
-    network = {name: tensor.numpy() for name, tensor in made.state.items()}
-    return ProductMixture(values, probabilities, group_counts, network), tuple(curve)
+    network = {name: tensor.cpu().numpy() for name, tensor in made.state.items()}
+    return ProductMixture(values, probabilities.cpu(), group_counts.cpu(), network), tuple(curve)
 
 
 def products(logits: Tensor, membership: Tensor) -> Tensor:

@@ -44,6 +44,10 @@ class Targets:
     single: Tensor
     single_precision: Tensor
 
+    def to(self, device: str) -> Targets:
+        """The same on another device of torch."""
+        return Targets(*(tensor.to(device) for tensor in vars(self).values()))
+
     @property
     def measured(self) -> int:
         """Number of measured cells."""

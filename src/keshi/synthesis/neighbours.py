@@ -12,10 +12,11 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from keshi.privacy.unit import PrivacyUnit
 from keshi.records.arrays import array_bounds
-from keshi.records.column_kinds import ArrayColumn, Categorical, Column, Numerical, Timestamp
+from keshi.records.column_kinds import ArrayColumn, Categorical, Column, Image, Numerical, Timestamp
 from keshi.records.domain import Domain
 
 UNLISTED = "keshi audit: a value that no category lists"
@@ -154,14 +155,21 @@ def _arrays(
     values = np.empty(rows + extremes, dtype=object)
     for row in range(rows):
         share = randomness.uniform(0.25, 0.75, size=column.shape)
-        values[row] = lower * (1.0 - share) + upper * share
+        values[row] = _possible(column, lower * (1.0 - share) + upper * share)
     for number in range(extremes):
         if number < 2:
             values[rows + number] = (lower, upper)[number].copy()
         elif randomness.uniform() < INSIDE_SHARE:
-            values[rows + number] = randomness.uniform(lower, upper)
+            values[rows + number] = _possible(column, randomness.uniform(lower, upper))
         else:
             corner = np.where(randomness.uniform(size=column.shape) < 0.5, lower, upper)
             far = clipped and randomness.uniform() < 0.5
             values[rows + number] = np.where(corner == lower, -FAR_OUTSIDE, FAR_OUTSIDE) if far else corner
     return pd.Series(values)
+
+
+def _possible(column: ArrayColumn, entries: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Entries within the bounds, made whole where they are declared so: an image with others is refused."""
+    if not (isinstance(column, Image) and column.integer):
+        return entries
+    return np.clip(np.rint(entries), *array_bounds(column))

@@ -102,6 +102,7 @@ class PaperPreset:
         start: Network | None,
         seed: int,
         threads: int | None,
+        device: str,
         progress: Progress | None,
     ) -> tuple[RecordGenerator, tuple[LearningPoint, ...]]:
         """A trained network, and its learning curve."""
@@ -109,7 +110,13 @@ class PaperPreset:
             raise ValueError("a mixture cannot go on as the network of another preset; begin anew.")
         schedule = self.schedule_for(embedding.domain)
         return train_generator(
-            embedding, schedule, start=start, seed=seed, threads=threads, progress=progress
+            embedding,
+            schedule,
+            start=start,
+            seed=seed,
+            threads=threads,
+            device=device,
+            progress=progress,
         )
 
     def with_steps(self, steps: int) -> PaperPreset:
@@ -169,6 +176,7 @@ class KeshiPreset:
         start: Network | None,
         seed: int,
         threads: int | None,
+        device: str,
         progress: Progress | None,
     ) -> tuple[ProductMixture, tuple[LearningPoint, ...]]:
         """A product mixture, and its learning curve."""
@@ -180,7 +188,13 @@ class KeshiPreset:
                 "for its own kind (keshi train --resume without --generator does), or begin anew."
             )
         return fit_mixture(
-            embedding, self.schedule, start=start, seed=seed, threads=threads, progress=progress
+            embedding,
+            self.schedule,
+            start=start,
+            seed=seed,
+            threads=threads,
+            device=device,
+            progress=progress,
         )
 
     @property
@@ -238,6 +252,7 @@ class WindowPreset:
         start: Network | None,
         seed: int,
         threads: int | None,
+        device: str,
         progress: Progress | None,
     ) -> tuple[WindowMixture, tuple[LearningPoint, ...]]:
         """A product mixture of described windows, and its learning curve."""
@@ -249,7 +264,9 @@ class WindowPreset:
             measurements=tuple(_of_table(measured) for measured in embedding.measurements),
         )
         known = start.products if isinstance(start, WindowMixture) else start
-        products, curve = self.tables.train(table, start=known, seed=seed, threads=threads, progress=progress)
+        products, curve = self.tables.train(
+            table, start=known, seed=seed, threads=threads, device=device, progress=progress
+        )
         return WindowMixture(products, descriptors), curve
 
     def with_steps(self, steps: int) -> WindowPreset:

@@ -91,10 +91,11 @@ def train_generator(
     start: RecordGenerator | None = None,
     seed: int = 0,
     threads: int | None = None,
+    device: str = "cpu",
     progress: Progress | None = None,
     report_every: int = 50,
 ) -> tuple[RecordGenerator, tuple[LearningPoint, ...]]:
-    """Train a generator against an embedding. The same seed and threads give the same bytes.
+    """Train a generator against an embedding. On the CPU the same seed and threads give the same bytes.
 
     Args:
         embedding: Its characteristic function, class counts and length-scale are all that is looked at.
@@ -102,34 +103,36 @@ def train_generator(
         start: Whose weights to go on with; the critic begins anew.
         seed: Repeats the training.
         threads: Threads of torch; None leaves its setting.
+        device: Of torch, where the steps are computed; noise and first weights are drawn on the CPU everywhere.
         progress: Called every `report_every` steps.
 
     Returns:
-        The generator, in evaluation mode, and the learning curve.
+        The generator, on the CPU and in evaluation mode, and the learning curve.
     """
     if threads is not None:
         torch.set_num_threads(threads)
     randomness = torch.Generator().manual_seed(seed)
     measured = embedding.measurement(CharacteristicFeatures)
     block: CharacteristicFeatures = measured.features(CharacteristicFeatures)
-    frequencies = torch.tensor(2.0 * math.pi * block.frequencies, dtype=torch.float32)
+    frequencies = torch.tensor(2.0 * math.pi * block.frequencies, dtype=torch.float32, device=device)
     count = embedding.count
     target = torch.tensor(
-        block.shaped(measured.values(CharacteristicFeatures)) / count, dtype=torch.float32
+        block.shaped(measured.values(CharacteristicFeatures)) / count, dtype=torch.float32, device=device
     )  # phi~, of norm 1 for one record
     noise_floor = 2.0 * block.n_classes * (measured.noise_std(CharacteristicFeatures) / count) ** 2
     weights = embedding.class_counts / count
     size = schedule.batch or min(LARGEST_BATCH, max(2, int(schedule.batch_share * count)))
-    classes = _stratified_classes(weights, size)
+    classes = _stratified_classes(weights, size).to(device)
     # Each generated record stands for its class's weight, shared among the generated records of that class.
     shares = functional.one_hot(classes, block.n_classes).float()
-    shares = shares / shares.sum(dim=0).clamp_min(1.0) * torch.tensor(weights, dtype=torch.float32)
+    shares = shares / shares.sum(dim=0).clamp_min(1.0) * torch.tensor(weights, dtype=torch.float32).to(device)
 
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)  # the layers draw their first weights from the global generator
         generator = generator_for(embedding.domain)
     if start is not None:
         generator.load_state_dict(start.state_dict())
+    generator.to(device)
     critic = Critic(
         frequencies,
         squared_length_scale=squared_length_scale(embedding),
@@ -139,7 +142,7 @@ def train_generator(
     optimizer = torch.optim.Adam(generator.parameters(), lr=schedule.learning_rate)
     curve: list[LearningPoint] = []
     for step in range(1, schedule.steps + 1):
-        noise = torch.randn(len(classes), generator.latent, generator=randomness)
+        noise = torch.randn(len(classes), generator.latent, generator=randomness).to(device)
         cosine, sine = characteristic_function(generator(noise, classes), frequencies)
         delta = discrepancies(target, shares.T @ cosine, shares.T @ sine)
         loss = alpha @ delta
@@ -153,7 +156,7 @@ def train_generator(
             curve.append(LearningPoint(step, float(loss.detach()), noise_floor, critic.effective_size))
             if progress is not None:
                 progress(curve[-1], schedule.steps)
-    return generator.eval(), tuple(curve)
+    return generator.cpu().eval(), tuple(curve)
 
 
 def squared_length_scale(embedding: PrivateEmbedding) -> float:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
+import torch
 
 from keshi._validate import in_range, positive, positive_integer, seed_in_range
 from keshi.errors import NotFittedError
@@ -37,6 +38,7 @@ def train(
     start: Generator | None = None,
     seed: int = 0,
     threads: int | None = None,
+    device: str = "cpu",
     progress: TrainProgress | None = None,
 ) -> Generator:
     """Train a generator on an embedding: no records, no budget. Rerun it at will.
@@ -45,21 +47,29 @@ def train(
         embedding: What `keshi embed` wrote.
         preset: Says the generator and the schedule; None takes the one that planned the embedding.
         start: A generator of the same embedding to go on with; None begins anew.
-        seed: Repeats the training.
+        seed: Repeats the training, to the byte on the CPU.
+        device: Of torch, where the training is computed: "cpu", "cuda", "cuda:1", "mps".
 
     Raises:
-        ValueError: if `start` is of another embedding, or another kind of generator than the preset's.
+        ValueError: if `start` is of another embedding, or another kind of generator than the preset's; if torch finds
+            no such device.
     """
     seed_in_range(seed)
     if threads is not None:
         positive_integer("threads", threads)
+    device_at_hand(device)
     preset = preset or preset_for(embedding.domain, embedding.preset)
     if start is not None and (start.statement != embedding.statement or start.domain != embedding.domain):
         raise ValueError(
             "the generator to go on with was trained on another embedding; begin anew without it."
         )
     network, curve = preset.train(
-        embedding, start=start.network if start else None, seed=seed, threads=threads, progress=progress
+        embedding,
+        start=start.network if start else None,
+        seed=seed,
+        threads=threads,
+        device=device,
+        progress=progress,
     )
     if start is not None:  # one learning curve for all that was trained
         done = start.learning_curve[-1].step
@@ -92,6 +102,7 @@ class PearlSynthesizer:
         ledger: Where the budget is spent; without one, a throw-away ledger of exactly this budget.
         seed: Repeats frequencies and training. It never reaches the noise.
         threads: Threads of torch; None leaves its setting.
+        device: Of torch, where the generator is trained. Records are read, and samples drawn, on the CPU.
 
     Attributes:
         embedding_: The PrivateEmbedding.
@@ -114,6 +125,7 @@ class PearlSynthesizer:
         ledger: PrivacyLedger | None = None,
         seed: int = 0,
         threads: int | None = None,
+        device: str = "cpu",
     ) -> None:
         self.domain = domain if isinstance(domain, Domain) else Domain.read(domain)
         self.epsilon = positive("epsilon", epsilon)
@@ -123,6 +135,7 @@ class PearlSynthesizer:
         self.ledger = ledger
         self.seed = seed_in_range(seed)
         self.threads = None if threads is None else positive_integer("threads", threads)
+        self.device = device_at_hand(device)
 
     def fit(
         self,
@@ -161,6 +174,7 @@ class PearlSynthesizer:
             preset=self.preset,
             seed=self.seed,
             threads=self.threads,
+            device=self.device,
             progress=train_progress,
         )
         return self
@@ -206,6 +220,24 @@ class PearlSynthesizer:
         if not hasattr(self, "generator_"):
             raise NotFittedError("this PearlSynthesizer has no generator yet; call fit(table) first.")
         return self.generator_
+
+
+def device_at_hand(name: str) -> str:
+    """The name of a torch device, if torch can compute there.
+
+    Raises:
+        ValueError: if it cannot.
+    """
+    try:
+        torch.zeros(1, device=name).item()
+    # What it raises for a device that is not there differs from device to device, and so does the reason.
+    except (AssertionError, NotImplementedError, RuntimeError, TypeError) as error:
+        reason = str(error).strip().partition("\n")[0] or type(error).__name__
+        raise ValueError(
+            f"device {name!r}: torch cannot compute there ({reason[:200]}). Leave it out for the CPU, or install the "
+            "build of torch for that device."
+        ) from error
+    return name
 
 
 def embed_table(
