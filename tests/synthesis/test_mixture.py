@@ -9,6 +9,7 @@ import torch
 
 from keshi import Categorical, Domain, Generator, Numerical, Timestamp
 from keshi.errors import ArtifactError, DomainError
+from keshi.synthesis import marginal_plan
 from keshi.synthesis.features import AMPLITUDE, WEIGHT, ClassCounts
 from keshi.synthesis.marginal_plan import Resolution, first_look, second_look
 from keshi.synthesis.mixture import ColumnValues, ProductMixture, drawn_evenly
@@ -282,6 +283,31 @@ def test_many_classes_share_their_pairs_where_each_would_take_too_much_memory():
         second = second_look(domain, measured, mu=2.0, resolution=Resolution())
         seen.append(max(len(marginal) for marginal in second.marginals))
     assert seen == [3, 2]
+
+
+def test_the_most_frequent_classes_keep_pairs_of_their_own_where_there_is_no_room_for_all(monkeypatch):
+    domain = Domain(
+        {"a": Categorical((1, 2)), "b": Categorical((1, 2)), "y": Categorical((0, 1, 2, 3))}, label="y"
+    )
+    first = Plan((first_look(domain, Resolution()), ClassCounts(4)), (0.9, 0.1), "columns")
+    counts = np.array([1_000, 1_000, 1_000, 1_000, 400, 700, 300, 600])
+    measured = Measurement(first, counts * AMPLITUDE * WEIGHT, (AMPLITUDE * WEIGHT,) * 2, 50.0)
+
+    def groups(most_coordinates):
+        monkeypatch.setattr(marginal_plan, "MOST_COORDINATES", most_coordinates)
+        second = second_look(domain, measured, mu=50.0, resolution=Resolution())
+        (own,) = {m[0] for m in second.marginals if len(m) == 3} or {None}
+        return None if own is None else second.partitions[own].joined
+
+    assert groups(16 + 4 * 4) == (
+        0,
+        1,
+        2,
+        3,
+    )  # two columns with the label take 16 cells, a pair 4 for each group
+    assert groups(16 + 3 * 4) == (2, 0, 2, 1)
+    assert groups(16 + 2 * 4) == (1, 0, 1, 1)
+    assert groups(16 + 1 * 4) is None
 
 
 def test_three_generators_from_one_embedding_without_data_under_one_statement(fitted):

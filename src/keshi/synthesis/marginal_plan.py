@@ -146,8 +146,9 @@ def second_look(domain: Domain, first: Measurement, *, mu: float, resolution: Re
         fine.append(_fine_partition(counts, domain.columns[name], target, resolution, room))
         weighed.append(_weighed_cells(fine[-1], counts.partition, resolution.zoom))
         coarse.append(_pair_partition(fine[-1], counts, domain.columns[name], max(total / bins, rare), rare))
-    groups = joined_rare(project_to_simplex(by_class, total), resolution.rare_class * pair_noise)
-    return _Chosen(domain, resolution).all_pairs(coarse, groups, fine, weighed)
+    chosen = _Chosen(domain, resolution)
+    chosen.columns(coarse, fine, weighed)
+    return chosen.with_pairs(project_to_simplex(by_class, total), rare=resolution.rare_class * pair_noise)
 
 
 @dataclass
@@ -159,28 +160,26 @@ class _Chosen:
     partitions: list[Partition] = field(default_factory=list)
     marginals: list[tuple[int, ...]] = field(default_factory=list)
     weights: list[float] = field(default_factory=list)
+    in_pairs: list[int] = field(default_factory=list)
 
-    def all_pairs(
-        self, coarse: list[Partition], groups: NDArray[np.int64], fine: list[Partition], weighed: list[int]
-    ) -> MarginalFeatures:
-        label = self.domain.n_classes > 1
-        columns = [self._placed(partition) for partition in coarse]
+    def columns(self, coarse: list[Partition], fine: list[Partition], weighed: list[int]) -> None:
+        """Each number finely, and each column with the label."""
+        self.in_pairs = [self._placed(partition) for partition in coarse]
         for partition, cells_that_count in zip(fine, weighed, strict=True):
             self._add((self._placed(partition),), self.resolution.fine_weight, cells_that_count)
-        if label:
-            classes = self._placed(class_partition(self.domain))
-            for column in columns:
-                self._add((classes, column), self.resolution.label_weight)
-        else:
-            for column in columns:
-                self._add((column,), self.resolution.label_weight)
-        pairs = list(combinations(columns, 2))
+        label = (self._placed(class_partition(self.domain)),) if self.domain.n_classes > 1 else ()
+        for column in self.in_pairs:
+            self._add((*label, column), self.resolution.label_weight)
+
+    def with_pairs(self, by_class: NDArray[np.float64], *, rare: float) -> MarginalFeatures:
+        """And all pairs of columns: within each class that is not rare, as far as there is room, and over all."""
+        pairs = list(combinations(self.in_pairs, 2))
         cells = [self._cells(pair) for pair in pairs]
         room = MOST_COORDINATES - sum(self._cells(marginal) for marginal in self.marginals)
+        size = self.domain.n_classes + sum(self.partitions[index].cells for index in self.in_pairs)
+        groups = joined_rare(by_class, rare, most=max(1, room // max(1, sum(cells))))
         group_count = int(groups.max()) + 1
-        size = self.domain.n_classes + sum(partition.cells for partition in coarse)
-        fitted = group_count * size**2
-        if group_count > 1 and group_count * sum(cells) <= room and fitted <= MOST_PAIRS_OF_CELLS:
+        if group_count > 1 and group_count * size**2 <= MOST_PAIRS_OF_CELLS:
             group = self._placed(class_partition(self.domain).joining(groups))
             for pair in pairs:
                 self._add((group, *pair), 1.0)
