@@ -7,9 +7,9 @@
 Iwasawa et al. (JSAI 2018) give this reason for pairs. Three worlds with as many windows whatever the number of people:
 "simulated" and "real" people, and "strength", a measurement of 100 simulated people in place of their names. Every
 method goes on from the same plain network for as many updates; "control" is the same without an adversary. Every line
-of results.jsonl is one encoder under fresh attackers, or ("judges") what the two discriminators learn from the
-control's features in the same number of steps. Strengths were chosen in the simulated world of 10 people, with a seed
-that the results do not have.
+of results.jsonl (of quick.jsonl with --quick) is one encoder under fresh attackers, or ("judges") what the two
+discriminators learn from the control's features in the same number of steps. Strengths were chosen in the simulated
+world of 10 people, with a seed that the results do not have.
 """
 
 from __future__ import annotations
@@ -250,7 +250,7 @@ def main() -> None:
         raise SystemExit("where are the data? Give --data FOLDER or set KESHI_DATA; --quick needs none.")
     torch.set_num_threads(1)
     chosen.output.mkdir(parents=True, exist_ok=True)
-    file = chosen.output / "results.jsonl"
+    file = chosen.output / ("quick.jsonl" if chosen.quick else "results.jsonl")
     results = [json.loads(line) for line in file.read_text().splitlines()] if file.exists() else []
     if not chosen.table:
         done = {(one["world"], one["people"], one["method"], one["seed"]) for one in results}

@@ -29,7 +29,7 @@ def test_the_quick_experiment_runs_goes_on_and_writes_table_and_figure(
     monkeypatch.setattr(identification, "SHORTEST_EPOCH", 1)
     monkeypatch.setattr(sys, "argv", ["why_pairs.py", "--quick", "--seeds", "0", "-o", str(tmp_path)])
     script.main()
-    results = tmp_path / "results.jsonl"
+    results = tmp_path / "quick.jsonl"
     lines = [json.loads(line) for line in results.read_text().splitlines()]
     assert [(one["world"], one["people"], one["method"]) for one in lines] == [
         *(("simulated", 3, method) for method in ("control", "afl-dnn", "sct", "hsic", "judges")),

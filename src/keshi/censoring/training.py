@@ -291,7 +291,8 @@ def play(
         if checkpoint and number % checkpoint.every == 0:
             state.save(checkpoint)
         if progress:
-            progress(_line(record, schedule.rounds))
+            rival = "adversary" if game.has_step1 or game.simultaneous else "1 - HSIC"
+            progress(_line(record, schedule.rounds, rival))
     cut = [record.round for record in curve if record.encoder_iterations < schedule.iterations]
     if cut:
         warnings.append(
@@ -319,10 +320,10 @@ def set_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:
         group["lr"] = rate
 
 
-def _line(record: RoundRecord, rounds: int) -> str:
+def _line(record: RoundRecord, rounds: int, rival: str) -> str:
     extra = "".join(f", {name.replace('_', ' ')} {value:.3f}" for name, value in record.measures.items())
     return (
-        f"round {record.round} of {rounds}: label loss {record.label_loss:.3f}, adversary "
+        f"round {record.round} of {rounds}: label loss {record.label_loss:.3f}, {rival} "
         f"{record.adversary_loss:.3f} (knowing nothing {record.adversary_uninformed:.3f}){extra}"
     )
 
