@@ -215,14 +215,14 @@ class WindowPreset:
 
     Attributes:
         tables: How to look at the table of described windows, and how to fit its mixture. Chosen on the known and
-            unknown people of USC-HAD and of a watch. Every class has components of its own, however rare it is, and
-            what a column says of the label weighs most: that is what windows are for. So few intervals that pairs
-            within each class fit beside one another.
+            unknown people of USC-HAD and of a watch. Every class has components of its own, however rare it is: what
+            windows say of the label is what they are for. So few intervals that pairs within each class fit beside
+            one another.
     """
 
     tables: KeshiPreset = field(
         default_factory=lambda: KeshiPreset(
-            resolution=Resolution(most_pair_bins=6, rare_class=0.0, label_weight=16.0, both_weight=0.0)
+            resolution=Resolution(most_pair_bins=6, rare_class=0.0, both_weight=0.0)
         )
     )
     name: str = "keshi"
