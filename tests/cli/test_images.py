@@ -91,10 +91,18 @@ def test_half_a_declaration_is_refused(verb, given, rule, stripes, tmp_path):
 
 
 def test_a_ledger_beside_the_images_is_not_passed_by(stripes, tmp_path):
-    PrivacyLedger.create(tmp_path / "stripes.ledger", epsilon=1.0, delta=1e-5).close()
+    PrivacyLedger.create(tmp_path / "anything.ledger", epsilon=1.0, delta=1e-5).close()
     spent = ("--label", "y", "--classes", "2", "--epsilon", "0.5")
     with pytest.raises(BudgetError, match="stands beside"):
         run("embed", stripes, *spent, "-o", tmp_path / "out")
-    run("embed", stripes, *spent, "--ledger", tmp_path / "stripes.ledger", "-o", tmp_path / "out")
-    with PrivacyLedger.open(tmp_path / "stripes.ledger") as book:
+    run("embed", stripes, *spent, "--ledger", tmp_path / "anything.ledger", "-o", tmp_path / "out")
+    with PrivacyLedger.open(tmp_path / "anything.ledger") as book:
         assert book.spent().mu > 0
+
+
+@pytest.mark.parametrize("wrong", [("--steps", "10"), ("--device", "meta"), ("--device", "abacus")])
+def test_what_the_preset_cannot_do_is_refused_before_anything_is_spent(wrong, stripes, tmp_path):
+    declared = ("--label", "y", "--classes", "2", "--epsilon", "1", "-o", tmp_path / "run")
+    with pytest.raises(ValueError, match=r"steps|device"):
+        run("synthesize", stripes, *declared, *wrong)
+    assert not (tmp_path / "run").exists()

@@ -7,10 +7,11 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pytest
+import torch
 
 from keshi.errors import ArtifactError, BudgetError, DomainError, NotFittedError, RecordsError
 from keshi.privacy.ledger import PrivacyLedger
-from keshi.records.column_kinds import Categorical, Numerical, Timestamp
+from keshi.records.column_kinds import Categorical, Image, Numerical, Timestamp
 from keshi.records.domain import Domain
 from keshi.synthesis import record_sizes
 from keshi.synthesis.presets import PaperPreset, with_steps
@@ -193,3 +194,12 @@ def test_wide_records_are_read_in_smaller_batches(monkeypatch) -> None:
 def test_the_number_of_steps_can_be_changed() -> None:
     assert with_steps(QUICK, 9).schedule_for(DOMAIN).steps == 9
     assert with_steps(QUICK, None) is QUICK
+
+
+def test_a_gpu_is_refused_where_there_is_nothing_to_train(monkeypatch) -> None:
+    monkeypatch.setattr(torch, "zeros", lambda *_, device: torch.tensor([0.0]))  # every device is at hand
+    images = Domain({"x": Image(4, 4)})
+    with pytest.raises(ValueError, match="at once, on the CPU; leave device cuda:1 out"):
+        PearlSynthesizer(domain=images, device="cuda:1")
+    assert PearlSynthesizer(domain=images, device="cpu:0").device == "cpu:0"
+    assert PearlSynthesizer(domain=images, preset="paper", device="cuda:1").device == "cuda:1"

@@ -54,7 +54,9 @@ def array_report(
             sections.append(array_section.traces_section(name, of_real, of_made, rate=column.rate))
         distances = _mean_distances(of_real, of_made, array_bounds(column))
         sections.append(array_section.class_means_section(name, distances))
-    sections.append(training_section([vars(point) for point in generator.learning_curve]))
+    if generator.learning_curve[-1].step > 1:  # a mixture of arrays is fitted at once
+        points = [vars(point) for point in generator.learning_curve]
+        sections.append(training_section(points, preset=generator.preset))
     sections.append(settings_section(report_settings(generator, seed=seed), cost=cost))
     return sections
 

@@ -89,7 +89,7 @@ def embed(
         relation=relation,
         subject=subject,
         max_records=max_records,
-        ledger=open_ledger(known, domain or table, ledger),
+        ledger=open_ledger(known, domain, ledger, records=table),
         run=run,
         seed=seed,
         show_values=show_values,
@@ -121,6 +121,8 @@ def public_domain(table: Path, path: Path | None, *, label: str | None, classes:
             "Read off the records they could reveal someone."
         )
     known = image_domain(table, label=label, classes=classes)
+    (image,) = known.array_columns.values()
+    note(f"images of {' x '.join(map(str, image.shape))} bytes, {known.n_classes} classes.")
     if known.ignore:
         note(f"left out: {', '.join(known.ignore)}. A domain file can declare them.")
     return known
@@ -195,29 +197,37 @@ def embed_file(
     return embedding
 
 
-def open_ledger(domain: Domain, domain_path: Path, ledger: Path | None) -> PrivacyLedger | None:
+def open_ledger(
+    domain: Domain, domain_path: Path | None, ledger: Path | None, *, records: Path
+) -> PrivacyLedger | None:
     """The ledger named, or the one beside the domain file that bears its name; None where there is none.
-
-    Where there is no domain file, the path is that of the records: a ledger beside them is theirs.
 
     Raises:
         BudgetError: it is not the ledger that the domain names, or one stands there that the domain does not name:
             a `keshi ledger create` that was killed half-way must not lead to spends that are written down nowhere.
+            Without a domain file, any ledger beside the records may be theirs.
     """
     from keshi.errors import BudgetError
     from keshi.privacy.ledger import PrivacyLedger
 
-    beside = domain_path.with_suffix(".ledger")
-    if ledger is None and domain.ledger is None:
-        if not beside.exists():
-            return None
-        with PrivacyLedger.open(beside) as book:
+    if domain_path is None:
+        beside = sorted(records.resolve().parent.glob("*.ledger")) if ledger is None else []
+        if beside:
             raise BudgetError(
-                f"{beside} stands beside {domain_path}, which names no ledger. If it is the budget of these data, add "
-                f'--ledger {beside}, or the line ledger = "{book.id}" above the first table of the domain file; if '
-                "not, rename it."
+                f"{beside[0]} stands beside {records}. If it is the budget of these data, add --ledger {beside[0]}; "
+                "if not, give a domain file (keshi domain drafts one), which says whose budget is spent."
             )
-    return PrivacyLedger.open(ledger or beside, expected_id=domain.ledger)
+        return None if ledger is None else PrivacyLedger.open(ledger)
+    own = domain_path.with_suffix(".ledger")
+    if ledger is None and domain.ledger is None:
+        if not own.exists():
+            return None
+        with PrivacyLedger.open(own) as book:
+            raise BudgetError(
+                f"{own} stands beside {domain_path}, which names no ledger. If it is the budget of these data, add "
+                f'the line ledger = "{book.id}" above the first table of {domain_path}; if not, rename it.'
+            )
+    return PrivacyLedger.open(ledger or own, expected_id=domain.ledger)
 
 
 def describe(embedding: PrivateEmbedding) -> str:

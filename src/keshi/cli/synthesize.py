@@ -81,20 +81,22 @@ def synthesize(
     from keshi.cli.array_report import array_report
     from keshi.privacy.unit import PrivacyUnit
     from keshi.records.files import column_types, write_table
-    from keshi.synthesis.presets import preset_for
+    from keshi.synthesis.presets import preset_for, with_steps
     from keshi.synthesis.private_embedding import PrivateEmbedding
     from keshi.synthesis.sampling import SampleCount
+    from keshi.synthesis.synthesizer import training_device
 
     started, cpu = time.perf_counter(), time.process_time()
     if rows is not None:
         positive_integer("rows", rows)
-    check_training(steps=steps, threads=threads, seed=seed, device=device)
+    check_training(steps=steps, threads=threads, seed=seed)
     if holdout is not None:
         column_types(holdout)  # whether it is there and can be read
     release, private = output / "release", output / "private"
     left_by_killed_runs = [path for folder in (output, release, private) for path in leftovers(folder)]
     known = public_domain(table, domain, label=label, classes=classes)
-    chosen = preset_for(known, preset)
+    chosen = with_steps(preset_for(known, preset), steps)
+    training_device(device, chosen)
     if (release / "embedding").exists() != resume:
         raise ValueError(
             f"{release} holds no embedding to resume; leave --resume out."
@@ -137,7 +139,7 @@ def synthesize(
                 relation=relation,
                 subject=subject,
                 max_records=max_records,
-                ledger=open_ledger(known, domain or table, ledger),
+                ledger=open_ledger(known, domain, ledger, records=table),
                 run=run,
                 seed=seed,
                 show_values=show_values,
@@ -242,12 +244,13 @@ def audit_sections(
 
 def report_settings(generator: Any, *, seed: int) -> dict[str, Any]:
     """What a report says of how a release was made."""
+    steps = generator.learning_curve[-1].step
     return {
         "preset": generator.preset,
         "epsilon": generator.statement.epsilon,
         "delta": generator.statement.delta,
         "unit": generator.statement.unit,
-        "training steps": generator.learning_curve[-1].step,
+        "training steps": steps if steps > 1 else "none, fitted at once",
         "seed of the training": seed,
     }
 

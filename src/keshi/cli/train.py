@@ -47,7 +47,7 @@ def train(
     from keshi.synthesis.private_embedding import PrivateEmbedding
     from keshi.synthesis.trained_generator import Generator
 
-    check_training(steps=steps, threads=threads, seed=seed, device=device)
+    check_training(steps=steps, threads=threads, seed=seed)
     check_output(output, overwrite=overwrite or resume)
     start = Generator.load(output) if resume else None
     generator = train_embedding(
@@ -72,7 +72,7 @@ def synthetic_name(domain: Domain) -> str:
     return "synthetic.npz" if domain.array_columns else "synthetic.csv"
 
 
-def check_training(*, steps: int | None, threads: int | None, seed: int, device: str) -> None:
+def check_training(*, steps: int | None, threads: int | None, seed: int) -> None:
     """Raise for an argument of the training that cannot be; `synthesize` asks this before the budget is spent."""
     from keshi._validate import positive_integer, seed_in_range
 
@@ -80,10 +80,6 @@ def check_training(*, steps: int | None, threads: int | None, seed: int, device:
         if value is not None:
             positive_integer(name, value)
     seed_in_range(seed)
-    if device != "cpu":  # torch takes its time to load
-        from keshi.synthesis.synthesizer import device_at_hand
-
-        device_at_hand(device)
 
 
 def train_embedding(

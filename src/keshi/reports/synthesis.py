@@ -45,13 +45,13 @@ def synthesis_sections(
         marginals_section(audit.fidelity),
         pairs_section(audit.fidelity, independent=audit.independent, holdout=audit.holdout),
     ]
-    sections.append(training_section(learning_curve))
+    sections.append(training_section(learning_curve, preset=str(settings["preset"])))
     sections.append(settings_section(settings, cost=cost))
     return sections
 
 
-def training_section(learning_curve: Sequence[Mapping[str, float]]) -> Section:
-    """How the generator came near the embedding; points {step, loss, noise_floor, effective_size}."""
+def training_section(learning_curve: Sequence[Mapping[str, float]], *, preset: str) -> Section:
+    """How the generator came near the embedding; points {step, loss, noise_floor, effective_size}, of that preset."""
     steps = [point["step"] for point in learning_curve]
     curves = [
         {"name": name, "x": steps, "y": [point[key] for point in learning_curve]}
@@ -59,10 +59,18 @@ def training_section(learning_curve: Sequence[Mapping[str, float]]) -> Section:
     ]
     sizes = [point["effective_size"] for point in learning_curve]
     text = (
-        "The generator's distance from the private embedding. Below the second line it would fit the noise. "
-        f"The critic's weights looked at {sizes[0]:.0f} frequencies at first and {sizes[-1]:.0f} at the end "
-        "(effective sample size)."
+        "The generator's distance from the private embedding. Below the second line it would fit the noise."
     )
+    if preset == "keshi":
+        text = (
+            f"The mean squared distance of the generator from {sizes[-1]:,.0f} measured counts, each in units of its "
+            "noise. Below the second line it would fit the noise, so there the training stops."
+        )
+    elif preset == "paper":
+        text += (
+            f" The critic's weights looked at {sizes[0]:.0f} frequencies at first and {sizes[-1]:.0f} at the end "
+            "(effective sample size)."
+        )
     return learning_curves_section(curves, title="Training", text=text, log_y=True)
 
 

@@ -66,10 +66,6 @@ class ArrayPreset:
         """The mixture, and a learning curve of one point: it is not trained in steps."""
         if start is not None:
             raise ValueError("a mixture of arrays is fitted at once and cannot go on; begin anew.")
-        if device != "cpu":
-            raise ValueError(
-                f"preset keshi fits these images or windows at once, on the CPU; leave device {device} out."
-            )
         mixture = fit_array_mixture(embedding, seed=seed)
         return mixture, (LearningPoint(1, 0.0, 0.0, float(len(mixture.cell_classes))),)
 

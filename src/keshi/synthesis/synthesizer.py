@@ -17,6 +17,7 @@ from keshi.privacy.unit import PrivacyUnit, Relation
 from keshi.records.domain import Domain
 from keshi.records.files import BATCH_ROWS, read_batches, table_batches
 from keshi.records.tables import TableEncoder
+from keshi.synthesis.array_preset import ArrayPreset
 from keshi.synthesis.embedding import Planner, embed
 from keshi.synthesis.embedding import Progress as EmbedProgress
 from keshi.synthesis.features import WEIGHT
@@ -57,8 +58,8 @@ def train(
     seed_in_range(seed)
     if threads is not None:
         positive_integer("threads", threads)
-    device_at_hand(device)
     preset = preset or preset_for(embedding.domain, embedding.preset)
+    training_device(device, preset)
     if start is not None and (start.statement != embedding.statement or start.domain != embedding.domain):
         raise ValueError(
             "the generator to go on with was trained on another embedding; begin anew without it."
@@ -135,7 +136,7 @@ class PearlSynthesizer:
         self.ledger = ledger
         self.seed = seed_in_range(seed)
         self.threads = None if threads is None else positive_integer("threads", threads)
-        self.device = device_at_hand(device)
+        self.device = training_device(device, self.preset)
 
     def fit(
         self,
@@ -222,11 +223,11 @@ class PearlSynthesizer:
         return self.generator_
 
 
-def device_at_hand(name: str) -> str:
-    """The name of a torch device, if torch can compute there.
+def training_device(name: str, preset: Preset) -> str:
+    """The name of a torch device, if torch can compute there and the preset has something to compute.
 
     Raises:
-        ValueError: if it cannot.
+        ValueError: if not.
     """
     try:
         torch.zeros(1, device=name).item()
@@ -237,6 +238,10 @@ def device_at_hand(name: str) -> str:
             f"device {name!r}: torch cannot compute there ({reason[:200]}). Leave it out for the CPU, or install the "
             "build of torch for that device."
         ) from error
+    if isinstance(preset, ArrayPreset) and torch.device(name).type != "cpu":
+        raise ValueError(
+            f"preset keshi fits these images or windows at once, on the CPU; leave device {name} out."
+        )
     return name
 
 
