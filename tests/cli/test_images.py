@@ -1,4 +1,5 @@
 import json
+import struct
 
 import numpy as np
 import pytest
@@ -98,6 +99,30 @@ def test_a_ledger_beside_the_images_is_not_passed_by(stripes, tmp_path):
     run("embed", stripes, *spent, "--ledger", tmp_path / "anything.ledger", "-o", tmp_path / "out")
     with PrivacyLedger.open(tmp_path / "anything.ledger") as book:
         assert book.spent().mu > 0
+
+
+def test_a_ledger_in_a_folder_of_idx_files_is_not_passed_by(tmp_path):
+    (tmp_path / "idx").mkdir()
+    for name, array in (
+        ("images-idx3", np.zeros((4, 4, 4), np.uint8)),
+        ("labels-idx1", np.arange(4, dtype=np.uint8)),
+    ):
+        header = struct.pack(f">HBB{array.ndim}I", 0, 8, array.ndim, *array.shape)
+        (tmp_path / "idx" / f"train-{name}-ubyte").write_bytes(header + array.tobytes())
+    PrivacyLedger.create(tmp_path / "idx" / "own.ledger", epsilon=1.0, delta=1e-5).close()
+    with pytest.raises(BudgetError, match=r"own\.ledger stands beside"):
+        run(
+            "embed",
+            tmp_path / "idx",
+            "--label",
+            "label",
+            "--classes",
+            "4",
+            "--epsilon",
+            "1",
+            "-o",
+            tmp_path / "out",
+        )
 
 
 @pytest.mark.parametrize("wrong", [("--steps", "10"), ("--device", "meta"), ("--device", "abacus")])

@@ -211,8 +211,12 @@ def open_ledger(
     from keshi.privacy.ledger import PrivacyLedger
 
     if domain_path is None:
-        beside = sorted(records.resolve().parent.glob("*.ledger")) if ledger is None else []
-        if beside:
+        place = records.resolve()
+        beside = [
+            *place.parent.glob("*.ledger"),
+            *place.glob("*.ledger"),
+        ]  # a folder of idx files may hold its own
+        if beside and ledger is None:
             raise BudgetError(
                 f"{beside[0]} stands beside {records}. If it is the budget of these data, add --ledger {beside[0]}; "
                 "if not, give a domain file (keshi domain drafts one), which says whose budget is spent."
