@@ -234,6 +234,7 @@ def play(
     )
     step1, step2 = streams.numpy("step1"), streams.numpy("step2")
     sizes = {"iterations": schedule.iterations, "batch_size": schedule.batch_size}
+    learns = game.has_step1 or game.simultaneous  # a kernel is no adversary
     curve: list[RoundRecord] = []
     warnings = list(game.notes)
     diverged = False
@@ -291,8 +292,7 @@ def play(
         if checkpoint and number % checkpoint.every == 0:
             state.save(checkpoint)
         if progress:
-            rival = "adversary" if game.has_step1 or game.simultaneous else "1 - HSIC"
-            progress(_line(record, schedule.rounds, rival))
+            progress(_line(record, schedule.rounds, "adversary" if learns else "1 - HSIC"))
     cut = [record.round for record in curve if record.encoder_iterations < schedule.iterations]
     if cut:
         warnings.append(
@@ -300,7 +300,7 @@ def play(
             f"beyond {FOOLED_BEYOND:g} times the loss of knowing nothing, which hides nobody from a fresh "
             "attacker and would destroy the label. A smaller strength or target='prior' avoids it."
         )
-    if strength > 0 and curve and (game.has_step1 or game.simultaneous):  # a kernel is no adversary
+    if strength > 0 and curve and learns:
         edge = max(1 - record.adversary_loss / record.adversary_uninformed for record in curve)
         if edge < WEAK_EDGE:
             warnings.append(

@@ -211,11 +211,8 @@ def open_ledger(
     from keshi.privacy.ledger import PrivacyLedger
 
     if domain_path is None:
-        place = records.resolve()
-        beside = [
-            *place.parent.glob("*.ledger"),
-            *place.glob("*.ledger"),
-        ]  # a folder of idx files may hold its own
+        place = records.resolve()  # a folder of idx files may hold its own
+        beside = [*place.parent.glob("*.ledger"), *place.glob("*.ledger")]
         if beside and ledger is None:
             raise BudgetError(
                 f"{beside[0]} stands beside {records}. If it is the budget of these data, add --ledger {beside[0]}; "

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 Value = str | int | float | bool
+MOST_CLASSES = 4_096  # of a label: each takes measurements of its own
 WIDE = 2**16  # between bounds: of an even scale's first 4,096 intervals each would hold 16 units
 _EPOCH = datetime(1970, 1, 1)
 _EPOCH_UTC = datetime(1970, 1, 1, tzinfo=UTC)

@@ -9,13 +9,12 @@ from __future__ import annotations
 from pathlib import Path
 
 from keshi.errors import DomainError
-from keshi.records.column_kinds import Categorical, Image, Value
+from keshi.records.column_kinds import MOST_CLASSES, Categorical, Image, Value
 from keshi.records.domain import Domain
 from keshi.records.files import column_arrays, column_types
 from keshi.records.idx_files import idx_pair
 
 CHANNELS = (1, 3, 4)  # grey, colours, colours and opacity: another last axis may be no channel at all
-MOST_CLASSES = 4_096
 
 
 def image_domain(path: Path, *, label: str, classes: str) -> Domain:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 from keshi.errors import DomainError
-from keshi.records.column_kinds import Categorical
+from keshi.records.column_kinds import MOST_CLASSES, Categorical
 from keshi.records.domain import Domain, table_name
 
 SAMPLE_ROWS = 65_536  # records generated at a time: memory does not grow with their number
@@ -13,7 +13,6 @@ BATCH_VALUES = 2**24  # numbers in a batch of encoded records, 128 MiB: neither 
 ARRAY_WORKSPACE = (
     8  # numbers between the layers of a convolutional generator for each one of the record, or a few more
 )
-MOST_CLASSES = 4_096
 WIDEST_MIXTURE = (
     65_536  # encoded record of a table: a product mixture joins rare categories, and has no layer so wide
 )
