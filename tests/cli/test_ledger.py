@@ -57,6 +57,24 @@ def test_create_puts_the_ledger_beside_the_domain_and_its_id_into_it_and_keeps_e
     assert "keshi embed" in text
 
 
+@pytest.mark.parametrize(
+    ("kind", "there", "named"),
+    [
+        ("numerical", (), "people.csv"),
+        ("image", (), "people.npz"),
+        ("image", ("people.parquet",), "people.parquet"),
+    ],
+)
+def test_create_says_how_to_go_on_with_the_records_that_are_there(
+    domain: Path, kind: str, there: tuple[str, ...], named: str
+) -> None:
+    domain.write_text(DOMAIN.replace("numerical", kind))
+    for name in there:
+        (domain.parent / name).touch()
+    told = run("create", domain, "--epsilon", 1)
+    assert f"keshi embed {domain.parent / named if there else named} --domain" in told
+
+
 def test_create_without_a_domain_file_makes_the_ledger_alone(tmp_path: Path) -> None:
     run(
         "create",

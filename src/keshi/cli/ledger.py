@@ -84,7 +84,8 @@ def create(
             ) from error
         print(f"wrote its id into {path}")
         print(
-            f"Next: keshi embed {path.stem}.csv --domain {path} --epsilon {affordable} -o {path.stem}.embedding"
+            f"Next: keshi embed {_records_of(path, text)} --domain {path} --epsilon {affordable} "
+            f"-o {path.stem}.embedding"
         )
 
 
@@ -158,6 +159,14 @@ def _book(learned: Learned, ledger: PrivacyLedger, *, epsilon: float) -> None:
         delta_slack=min(1.0, learned.delta_at(epsilon)),
         unit=learned.unit,
     )
+
+
+def _records_of(path: Path, text: str) -> str:
+    """Where the records of a domain file may be: a file of its name, else what its columns would be kept in."""
+    endings = (".csv", ".csv.gz", ".parquet", ".npz", ".arrow")
+    there = [name for ending in endings if (name := path.with_suffix(ending)).is_file()]
+    arrays = re.search(r'^\s*type\s*=\s*"(image|window)"', text, re.MULTILINE)
+    return str(there[0]) if there else f"{path.stem}{'.npz' if arrays else '.csv'}"
 
 
 def _domain_without_ledger(path: Path) -> tuple[str, Learned | None]:
