@@ -61,7 +61,7 @@ def read_cells(name: str, column: Categorical, series: pd.Series) -> tuple[NDArr
         problems.append(
             Problem(
                 f"column {name!r} has values that are not among its {len(column.categories)} categories",
-                f"Add them to its categories; in a domain file, {table_name(name)} other = true takes any value.",
+                f"Add them to its categories, or, in a domain file, set other = true under {table_name(name)}.",
                 tuple(value for value, cell in zip(distinct, cell_of, strict=True) if cell < 0)[:3],
             )
         )
