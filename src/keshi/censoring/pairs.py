@@ -68,7 +68,16 @@ class PairSampler:
         self._group_by_subject = _Blocks(group, self._by_subject)
         self._group_by_label = _Blocks(group, self._by_label)
 
-        self._anchors = {name: np.flatnonzero(self.partners(name) > 0) for name in ("p", "n", *CELLS)}
+        person, labelled, both = self._of_subject.size, self._of_label.size, self._group_by_subject.size
+        self._partners = {
+            "p": person - 1,
+            "n": self._n - person,
+            "pp": both - 1,
+            "pn": person - both,
+            "np": labelled - both,
+            "nn": self._n - person - labelled + both,
+        }
+        self._anchors = {name: np.flatnonzero(count > 0) for name, count in self._partners.items()}
         wanted = PAIR_MODES[mode]
         self.empty = tuple(name for name in wanted if self._anchors[name].size == 0)
         filled = {name: share for name, share in wanted.items() if name not in self.empty}
@@ -82,15 +91,7 @@ class PairSampler:
 
     def partners(self, name: str) -> np.ndarray:
         """How many partners (n,) each window has in a set: p, n, pp, pn, np or nn."""
-        person, label, both = self._of_subject.size, self._of_label.size, self._group_by_subject.size
-        return {
-            "p": person - 1,
-            "n": self._n - person,
-            "pp": both - 1,
-            "pn": person - both,
-            "np": label - both,
-            "nn": self._n - person - label + both,
-        }[name]
+        return self._partners[name]
 
     def draw(self, count: int, rng: np.random.Generator) -> Pairs:
         """Draw `count` pairs; shares are met exactly up to one pair."""
@@ -140,7 +141,7 @@ class PairSampler:
 
     def _partner(self, name: str, a: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         """One partner for every anchor: an offset in a sorted order that jumps over the excluded block."""
-        u = rng.integers(self.partners(name)[a])
+        u = rng.integers(self._partners[name][a])
         person, label = self._of_subject, self._of_label
         if name == "p":
             at = person.begin[a] + u
