@@ -64,7 +64,7 @@ def test_embed_on_a_full_disk_says_so_and_is_finished_by_its_run_when_there_is_r
 WHILE_RELEASING = {
     "embedding": (full(SAVE), None, "--no-report"),
     "generator": (full(SAVE_GENERATOR, size=1000), ["embedding"], "--no-report"),
-    "table": (full("keshi.records.files:write_table"), ["embedding", "generator"], "--no-report"),
+    "table": (full("keshi.records.table_output:write_table"), ["embedding", "generator"], "--no-report"),
     "card": (
         full("keshi.cli.synthesize:release_card"),
         ["embedding", "generator", "statement.json", "synthetic.csv"],
@@ -102,7 +102,11 @@ def test_synthesize_on_a_full_disk_keeps_what_is_whole_and_goes_on_when_there_is
         (("sample", "p.generator", "--rows", 60), "new.csv", full("pandas:DataFrame.to_csv")),
         (("sample", "p.generator", "--rows", 60), "new.csv", full("pandas:DataFrame.to_csv", size=200)),
         (("sample", "p.generator", "--rows", 60), "new.csv.gz", full("pandas:DataFrame.to_csv")),
-        (("sample", "p.generator", "--rows", 60), "new.parquet", full("keshi.records.files:_write_parquet")),
+        (
+            ("sample", "p.generator", "--rows", 60),
+            "new.parquet",
+            full("keshi.records.table_output:_write_parquet"),
+        ),
         (("domain", "people.csv"), "new.toml", full("keshi.artifacts.atomic:write_atomically")),
         (("ledger", "create"), "new.ledger", full("keshi.privacy.ledger:create_file")),
     ],
@@ -154,7 +158,7 @@ def small_disk(tmp_path):
         (("sample", "p.generator", "--rows", 60, "-o", "disk/new.csv"), "pandas:DataFrame.to_csv"),
         (
             ("sample", "p.generator", "--rows", 60, "-o", "disk/new.parquet"),
-            "keshi.records.files:_write_parquet",
+            "keshi.records.table_output:_write_parquet",
         ),
         (("ledger", "create", "disk/new.ledger", "--epsilon", 1), "keshi.privacy.ledger:create_file"),
     ],

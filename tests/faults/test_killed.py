@@ -29,7 +29,7 @@ def kill(at: str, when: str, nth: int = 1) -> dict[str, Any]:
 SPEND, STORE = "keshi.privacy.ledger:PrivacyLedger.spend", "keshi.privacy.ledger:PrivacyLedger.store"
 NOISE = "keshi.privacy.mechanisms:discrete_gaussian"
 DURABLY, IN_PLACE = "keshi.artifacts.atomic:_write_durably", "keshi.artifacts.atomic:_put_in_place"
-BYTES, TABLE = "pathlib:Path.write_bytes", "keshi.records.files:write_table"
+BYTES, TABLE = "pathlib:Path.write_bytes", "keshi.records.table_output:write_table"
 STEP = "keshi.synthesis.reconstruction:discrepancies"
 SAVE = "keshi.synthesis.private_embedding:PrivateEmbedding.save"
 SAVE_GENERATOR = "keshi.synthesis.trained_generator:Generator.save"
@@ -174,7 +174,7 @@ WHILE_RELEASING = {
     "generator written, not in place": (kill(IN_PLACE, "before", 2), "--no-report"),
     "generator saved": (kill(SAVE_GENERATOR, "after"), "--no-report"),
     "in the middle of the csv": (kill("pandas:DataFrame.to_csv", "after"), "--no-report"),
-    "csv written, not in place": (kill("keshi.records.files:_write_csv", "after"), "--no-report"),
+    "csv written, not in place": (kill("keshi.records.table_output:_write_csv", "after"), "--no-report"),
     "csv in place": (kill(TABLE, "after"), "--no-report"),
     "statement half written": (kill(DURABLY, "half", 5), "--no-report"),
     "card half written": (kill(DURABLY, "half", 6), "--no-report"),
@@ -249,10 +249,10 @@ def test_a_train_killed_while_it_replaces_a_generator_leaves_both_beside_the_pla
     [
         ("s2.csv", kill("pandas:DataFrame.to_csv", "before")),
         ("s2.csv", kill("pandas:DataFrame.to_csv", "after")),
-        ("s2.csv", kill("keshi.records.files:_write_csv", "after")),
+        ("s2.csv", kill("keshi.records.table_output:_write_csv", "after")),
         ("s2.csv.gz", kill("pandas:DataFrame.to_csv", "after")),
         ("s2.parquet", kill("pyarrow.parquet:ParquetWriter.write_table", "after")),
-        ("s2.parquet", kill("keshi.records.files:_write_parquet", "after")),
+        ("s2.parquet", kill("keshi.records.table_output:_write_parquet", "after")),
     ],
     ids=[
         "csv, drawn",

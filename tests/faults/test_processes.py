@@ -109,7 +109,7 @@ SYNTHESIZE = ("synthesize", "people.csv", "--domain", "people.toml", "--preset",
         (embed("a", 1), "pathlib:Path.write_bytes", 2, embed("a", 1)),
         (SYNTHESIZE, STEP, 2, (*SYNTHESIZE, "--resume")),
         (SYNTHESIZE, "pathlib:Path.write_bytes", 6, (*SYNTHESIZE, "--resume")),
-        (SYNTHESIZE, "keshi.records.files:_write_csv", 1, (*SYNTHESIZE, "--resume")),
+        (SYNTHESIZE, "keshi.records.table_output:_write_csv", 1, (*SYNTHESIZE, "--resume")),
     ],
     ids=["spending", "measured", "saving", "training", "saving the generator", "writing the csv"],
 )

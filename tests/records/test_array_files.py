@@ -12,13 +12,12 @@ from keshi.records.column_kinds import Categorical, Image, Window
 from keshi.records.domain import Domain
 from keshi.records.domain_file import draft
 from keshi.records.files import (
-    check_table_output,
     column_arrays,
     column_types,
     read_batches,
     table_batches,
-    write_table,
 )
+from keshi.records.table_output import check_table_output, write_table
 from keshi.records.tables import TableEncoder
 
 X = np.arange(7 * 3 * 4, dtype=np.uint8).reshape(7, 3, 4)

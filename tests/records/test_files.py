@@ -10,10 +10,10 @@ import pyarrow as pa
 import pyarrow.parquet
 import pytest
 
-from keshi.errors import DomainError, KeshiError, RecordsError
+from keshi.errors import DomainError, RecordsError
 from keshi.records.column_kinds import Categorical, Numerical
 from keshi.records.domain import Domain
-from keshi.records.files import column_types, read_batches, table_batches, write_table
+from keshi.records.files import column_types, read_batches, table_batches
 from keshi.records.tables import TableEncoder
 
 DOMAIN = Domain({"age": Numerical(0, 99), "city": Categorical(("Aa", "Bb"), other=True)})
@@ -177,57 +177,3 @@ def test_types_are_guessed_from_csv_and_read_from_parquet(tmp_path: Path) -> Non
     assert column_types(tmp_path / "a.csv") == expected
     pa.parquet.write_table(pa.csv.read_csv(tmp_path / "a.csv"), tmp_path / "a.parquet")
     assert column_types(tmp_path / "a.parquet") == expected
-
-
-FRAME = pd.DataFrame({"a": ["=1+1", "x", None, "שלום 🙂"], "n": [1.5, 2.5, None, -1.0]})
-
-
-@pytest.mark.parametrize("name", ["a.csv", "a.csv.gz", "a.parquet"])
-def test_a_table_is_written_in_batches_and_comes_back(tmp_path: Path, name: str) -> None:
-    path = tmp_path / name
-    assert write_table([FRAME.iloc[:2], FRAME.iloc[2:]], path) == 0
-    back = pd.read_parquet(path) if "parquet" in name else pd.read_csv(path)
-    pd.testing.assert_frame_equal(back, FRAME, check_dtype=False)
-    first = path.read_bytes()
-    write_table([FRAME.iloc[:2], FRAME.iloc[2:]], path)
-    assert path.read_bytes() == first
-
-
-def test_formulas_are_quoted_on_request(tmp_path: Path) -> None:
-    frame = pd.DataFrame({"a": ["=1+1", "+x", "-x", "@x", "\tx", "x"], "n": [-1.0] * 6})
-    path = tmp_path / "a.csv"
-    assert write_table([frame], path, neutralise_formulas=True) == 5
-    back = pd.read_csv(path)
-    assert back["a"].tolist() == ["'=1+1", "'+x", "'-x", "'@x", "'\tx", "x"]
-    assert back["n"].tolist() == [-1.0] * 6
-
-
-@pytest.mark.parametrize("name", ["a.csv", "a.csv.gz", "a.parquet"])
-def test_a_failure_while_writing_leaves_what_stood_there_and_no_half_file(tmp_path: Path, name: str) -> None:
-    def batches():
-        yield FRAME
-        raise KeyboardInterrupt
-
-    path = tmp_path / name
-    path.write_bytes(b"old")
-    with pytest.raises(KeyboardInterrupt):
-        write_table(batches(), path)
-    assert path.read_bytes() == b"old"
-    assert list(tmp_path.iterdir()) == [path]
-
-
-@pytest.mark.parametrize(
-    ("name", "says"),
-    [("a.xlsx", "written as .csv"), ("none/a.csv", "does not exist"), ("dir.csv", "this is a folder")],
-)
-def test_a_table_that_cannot_be_written_there_is_refused(tmp_path: Path, name: str, says: str) -> None:
-    (tmp_path / "dir.csv").mkdir()
-    with pytest.raises(KeshiError, match=says):
-        write_table([FRAME], tmp_path / name)
-
-
-def test_a_column_of_several_types_is_refused_for_parquet_with_a_way_out(tmp_path: Path) -> None:
-    frame = pd.DataFrame({"a": pd.Series(["x", 1], dtype=object)})
-    with pytest.raises(RecordsError, match=r"write \.csv instead"):
-        write_table([frame], tmp_path / "a.parquet")
-    assert list(tmp_path.iterdir()) == []

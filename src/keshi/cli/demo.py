@@ -54,7 +54,7 @@ def demo(
 
     from keshi.artifacts.store import json_to_bytes, new_folder, write_atomically
     from keshi.cli.synthesize import release_card
-    from keshi.records.files import write_table
+    from keshi.records.table_output import write_table
     from keshi.reports.report import write_report
     from keshi.reports.synthesis import synthesis_report
 

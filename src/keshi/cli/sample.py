@@ -35,7 +35,7 @@ def sample(
     import sys
 
     from keshi._validate import positive_integer, seed_in_range
-    from keshi.records.files import check_table_output, write_table
+    from keshi.records.table_output import check_table_output, write_table
     from keshi.synthesis.sampling import SampleCount
     from keshi.synthesis.trained_generator import Generator
 

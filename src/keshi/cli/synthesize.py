@@ -80,7 +80,8 @@ def synthesize(
     from keshi.artifacts.store import json_to_bytes, write_atomically
     from keshi.cli.array_report import array_report
     from keshi.privacy.unit import PrivacyUnit
-    from keshi.records.files import column_types, write_table
+    from keshi.records.files import column_types
+    from keshi.records.table_output import write_table
     from keshi.synthesis.presets import preset_for, with_steps
     from keshi.synthesis.private_embedding import PrivateEmbedding
     from keshi.synthesis.sampling import SampleCount

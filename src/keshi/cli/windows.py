@@ -31,8 +31,8 @@ def windows(
     from keshi._validate import one_of, positive_integer
     from keshi.cli.progress import note
     from keshi.records.array_files import as_column
-    from keshi.records.files import check_table_output, write_table
     from keshi.records.recordings import read_recordings
+    from keshi.records.table_output import check_table_output, write_table
     from keshi.records.windows import WINDOW_PRESETS, segment, segment_preset
 
     positive_integer("window (--window)", window)
