@@ -1,9 +1,10 @@
 """The experiment of Iwasawa et al. (JSAI 2018) on USC-HAD: five methods, seven strengths, thirty rounds.
 
 
-    KESHI_DATA=path/to/data python experiments/usc_had.py -o sweep/                  (hours; kill it and start it again)
+    KESHI_DATA=path/to/data python experiments/usc_had.py -o sweep/ --jobs 2         (hours; kill it and start it again)
     python experiments/usc_had.py --data USC-HAD.zip -o sweep/ --quick               (about 20 minutes)
     python experiments/usc_had.py -o sweep/ --figures docs/figures                   (draw what is there, train nothing)
+    python experiments/usc_had.py -o sweep/ --also other/ --figures docs/figures     (with the cells of another machine)
 
 Every (method, strength, seed) is one line of sweep/results.jsonl. Strength 0 is the control: the same further training
 without an adversary. As many training samples as in the paper, in batches of 400 by the square-root rule (--batch 100
@@ -42,6 +43,10 @@ def main() -> None:
     parser.add_argument("--further-seeds", default="", help="such as 1,2")
     parser.add_argument("--partners", default="batch", help="batch (each window encoded once) or drawn")
     parser.add_argument("--batch", type=int, default=400, help="by the square-root rule; 100 is the paper's")
+    parser.add_argument("--jobs", type=int, default=1, help="trainings at the same time; the same points")
+    parser.add_argument(
+        "--also", type=Path, action="append", default=[], help="folder of the same sweep on another machine"
+    )
     parser.add_argument("--rounds", type=int, default=SCHEDULES["paper"].rounds)
     parser.add_argument(
         "--quick", action="store_true", help="few strengths, rounds and windows; no conclusions"
@@ -53,7 +58,7 @@ def main() -> None:
     if chosen.figures:
         from keshi.reports.sweep import write_sweep_report
 
-        for file in write_sweep_report(read_results(chosen.output / "results.jsonl"), chosen.figures):
+        for file in write_sweep_report(read_results(chosen.output, *chosen.also), chosen.figures):
             print(file)
         return
     if chosen.data is None:
@@ -82,7 +87,13 @@ def main() -> None:
         further_seeds=[int(text) for text in chosen.further_seeds.split(",") if text],
     )
     run_sweep(
-        windows, chosen.output, cells, plan, progress=lambda line: print(line, file=sys.stderr, flush=True)
+        windows,
+        chosen.output,
+        cells,
+        plan,
+        also=chosen.also,
+        jobs=chosen.jobs,
+        progress=lambda line: print(line, file=sys.stderr, flush=True),
     )
 
 

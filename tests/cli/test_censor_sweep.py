@@ -84,7 +84,7 @@ def test_a_sweep_killed_in_a_round_or_between_cells_goes_on_to_the_same_results(
     again = run_sweep(windows, tmp_path / "cut", CELLS, PLAN, progress=resumed.append)
     assert without_times(again) == without_times(whole)
     assert [line for line in resumed if line.startswith("cell")] == ["cell 3: sct-0-seed0"]
-    assert read_results(tmp_path / "cut" / "results.jsonl") == again
+    assert read_results(tmp_path / "cut") == again
     assert not any((tmp_path / "cut" / "work").iterdir())
     assert {"sct-1-seed0-round2", "sct-1-seed0-round3"} <= {
         p.name for p in (tmp_path / "cut/encoders").iterdir()

@@ -26,7 +26,7 @@ SHORT: list[dict[str, Any]] = [
         "options": {"checkpoint_every": 1, "attack_hidden": [4], "attack_epochs": 1, "full_epochs": 1},
     },
 ]
-SAVED, KEPT = "keshi.censoring.checkpoints:TrainingState.save", "keshi.cli.censor_sweep:_keep"
+SAVED, KEPT = "keshi.censoring.checkpoints:TrainingState.save", "keshi.cli.sweep_cell:_keep"
 DURABLY = "keshi.artifacts.atomic:_write_durably"
 
 # where each start is killed, and how many cells are in results.jsonl then

@@ -11,7 +11,8 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from keshi.cli.censor_sweep import SweepPlan, halves, run_sweep, sweep_cells
+from keshi.cli.censor_sweep import SweepPlan, run_sweep, sweep_cells
+from keshi.cli.sweep_measures import halves
 
 if TYPE_CHECKING:
     from keshi.auditing.attackers import Naming

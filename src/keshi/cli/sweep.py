@@ -42,12 +42,18 @@ def sweep(
     quick: bool = typer.Option(
         False, "--quick", help=f"The quick schedule on at most {QUICK_WINDOWS:,} windows."
     ),
-    threads: int = typer.Option(1, help="Threads of torch; part of what makes a run repeatable."),
+    jobs: int = typer.Option(1, help="Trainings at the same time, each in a process; the same points."),
+    threads: int = typer.Option(
+        1, help="Threads of torch in each training; part of what makes a run repeatable."
+    ),
+    also: list[Path] = typer.Option(
+        [], help="Folder of the same sweep on another machine: not trained again, drawn with this one's. Repeatable."
+    ),
 ) -> None:
     """Train every method at every strength and draw what each keeps against what it leaks.
 
-    Hours with preset paper; kill it and start it again as you like. output/results.jsonl has every round, on exact
-    figures of named people: for the owner of the data only, as are the figures.
+    Hours with preset paper; kill it and start it again as you like, with more or fewer --jobs. output/results.jsonl
+    has every round, on exact figures of named people: for the owner of the data only, as are the figures.
 
     Example: keshi sweep USC-HAD/ --methods cnn,sct --strengths 1 --quick -o sweep/
     """
@@ -61,6 +67,7 @@ def sweep(
     from keshi.reports.sweep import write_sweep_report
 
     check_window_options(stride=stride, preset_windows=preset_windows, split=split)
+    positive_integer("jobs (--jobs)", jobs)
     chosen = [method_name(name) for name in names(methods) or ()]
     if not set(chosen) - {"cnn"}:
         raise ValueError("methods (--methods) must name at least one method with an adversary beside cnn.")
@@ -89,12 +96,11 @@ def sweep(
         seeds=(seed,),
         further_seeds=seeds,
     )
-    results = run_sweep(windows, output, cells, plan, threads=threads, progress=_say)
+    results = run_sweep(windows, output, cells, plan, also=also, jobs=jobs, threads=threads, progress=_say)
     for file in write_sweep_report(results, output / "figures"):
         print(file)
-    _say(
-        f"{len(results)} trainings in {output / RESULTS_FILE}; no worst-case guarantee. Read figures/claims.md"
-    )
+    files = ", ".join(str(folder / RESULTS_FILE) for folder in (output, *also))
+    _say(f"{len(results)} trainings in {files}; no worst-case guarantee. Read figures/claims.md")
 
 
 def _say(line: str) -> None:
