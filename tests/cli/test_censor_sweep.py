@@ -109,6 +109,37 @@ def test_a_sweep_killed_in_a_round_or_between_cells_goes_on_to_the_same_results(
     assert "softmax only" in claims_table(again)
 
 
+def test_folders_of_one_sweep_are_read_together_and_what_another_machine_did_is_not_done_again(
+    tmp_path: Path,
+) -> None:
+    windows, short = simulated_windows(), replace(PLAN, full_epochs=1)
+    first = run_sweep(windows, tmp_path / "here", CELLS[:1], short)
+    other = run_sweep(windows, tmp_path / "there", [CELLS[0], CELLS[2]], short)
+    said: list[str] = []
+    also = [tmp_path / "there"]
+    found = run_sweep(
+        windows, tmp_path / "here", [CELLS[0], CELLS[2]], short, also=also, progress=said.append
+    )
+    assert said == []
+    assert found == [first[0], other[1]] == read_results(tmp_path / "here", tmp_path / "there")
+    assert read_results(tmp_path / "here") == first
+
+    run_sweep(windows, tmp_path / "strange", CELLS[:1], replace(short, held_out=0.2))
+    with pytest.raises(ArtifactError, match=r"other windows than .*here; draw them apart"):
+        read_results(tmp_path / "here", tmp_path / "strange")
+    with pytest.raises(ArtifactError, match=r"strange: cells of another plan .* leave them out"):
+        run_sweep(windows, tmp_path / "here", CELLS, short, also=[tmp_path / "strange"])
+    with pytest.raises(ArtifactError, match=r"no results.jsonl of a sweep in .*mistyped"):
+        run_sweep(windows, tmp_path / "here", CELLS, short, also=[tmp_path / "mistyped"])
+
+
+def test_fewer_than_one_job_is_refused_before_anything_is_written(tmp_path: Path) -> None:
+    for jobs in (0, -1):
+        with pytest.raises(ValueError, match=r"jobs \(--jobs\) must be a whole number of at least 1"):
+            run_sweep(simulated_windows(), tmp_path / "none", CELLS, PLAN, jobs=jobs)
+    assert not (tmp_path / "none").exists()
+
+
 def test_the_paper_s_sweep_has_its_cells_once_each_and_the_informative_ones_first() -> None:
     cells = sweep_cells(further_seeds=(1, 2))
     assert len(cells) == len(set(cells)) == 1 + 4 * 7 + 3 + 2 * (1 + 4 + 3)

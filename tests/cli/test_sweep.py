@@ -62,6 +62,7 @@ def test_wrong_options_are_refused_before_anything_is_read(tmp_path: Path) -> No
         ("--strengths", "-1", "strengths .* at least 0"),
         ("--preset", "long", "preset .* must be one of"),
         ("--split", "half", "split .* must be one of"),
+        ("--jobs", "0", r"jobs \(--jobs\) must be a whole number of at least 1, got 0"),
     ):
         with pytest.raises(ValueError, match=message):
             run(tmp_path / "none.csv", option, value, "-o", tmp_path / "out")

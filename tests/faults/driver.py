@@ -8,8 +8,9 @@ costs and not three seconds of imports. Each line on stdin is a request, each li
 
 A fault is {"at": "module:name", "when": "before" | "after" | "half", "nth": 1, "do": action}: at the n-th call of that
 function the child kills or interrupts itself, loses the right to write longer files, fills its disk, or waits for a
-file; "set" sets options of a function, and "fields" fields of all dataclasses of a dictionary. "half" writes half of
-the data first. The trace gets a line for every draw of noise, with the hash of the spend that paid for it.
+file; "set" sets options of a function, "defaults" those of a dataclass, and "fields" fields of all dataclasses of a
+dictionary. "half" writes half of the data first. The trace gets a line for every draw of noise, with the hash of the
+spend that paid for it.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ import ctypes
 import dataclasses
 import functools
 import importlib
+import inspect
 import json
 import os
 import resource
@@ -26,7 +28,6 @@ import sys
 import tempfile
 import time
 import traceback
-from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -72,10 +73,16 @@ def arm(fault: dict[str, Any]) -> None:
     owner: Any = importlib.import_module(module)
     *path, last = name.split(".")
     owner = functools.reduce(getattr, path, owner)
-    original: Callable[..., Any] = getattr(owner, last)
+    original: Any = getattr(owner, last)
     calls = 0
     if fault["do"] == "set":
         setattr(owner, last, functools.partial(original, **fault["options"]))
+        return
+    if fault["do"] == "defaults":  # in place, so that it stays the class that other processes know
+        with_default = [
+            p for p in inspect.signature(original).parameters.values() if p.default is not p.empty
+        ]
+        original.__init__.__defaults__ = tuple(fault["options"].get(p.name, p.default) for p in with_default)
         return
     if fault["do"] == "fields":
         table: Any = original

@@ -47,7 +47,8 @@ def sweep(
         1, help="Threads of torch in each training; part of what makes a run repeatable."
     ),
     also: list[Path] = typer.Option(
-        [], help="Folder of the same sweep on another machine: not trained again, drawn with this one's. Repeatable."
+        [],
+        help="Folder of the same sweep on another machine: not trained again, drawn with this one's. Repeatable.",
     ),
 ) -> None:
     """Train every method at every strength and draw what each keeps against what it leaks.

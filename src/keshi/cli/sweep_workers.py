@@ -84,7 +84,8 @@ def run_in_processes(
                         kind, content = worker.connection.recv()
                     except (EOFError, OSError):
                         workers.remove(worker)
-                        failures.append(_death(worker))
+                        if worker.cell is not None:
+                            failures.append(_death(worker, worker.cell))
                         continue
                     assert worker.cell is not None
                     if kind == "said":
@@ -110,8 +111,13 @@ def _next(waiting: Mapping[Cell, str], workers: list[_Worker], folder: Path) -> 
     )
 
 
+def _context(method: str = "spawn") -> Any:
+    """How workers start: not by a fork, which would copy the locks of torch's threads."""
+    return multiprocessing.get_context(method)
+
+
 def _start(shared: Path, folder: Path, plan: SweepPlan, threads: int) -> _Worker:
-    context = multiprocessing.get_context("spawn")  # a fork would copy the locks of torch's threads
+    context = _context()
     ours, theirs = context.Pipe()
     process = context.Process(target=_work, args=(theirs, shared, folder, plan, threads), daemon=True)
     with _no_interrupt():
@@ -146,13 +152,13 @@ def _stop(workers: list[_Worker]) -> None:
             worker.process.join()
 
 
-def _death(worker: _Worker) -> Exception:
+def _death(worker: _Worker, cell: Cell) -> Exception:
     worker.process.join(PATIENCE)
-    code, name = worker.process.exitcode, worker.cell.name if worker.cell else "no cell"
+    code = worker.process.exitcode
     how = f"was killed by signal {-code}" if code is not None and code < 0 else f"ended with status {code}"
     return ChildProcessError(
-        f"the process of {name} {how}; where memory is short, use fewer --jobs. Finished cells are in the results, "
-        "the others have their checkpoints: start the sweep again to go on."
+        f"the process of {cell.name} {how}; where memory is short, use fewer --jobs. Finished cells are in the "
+        "results, the others have their checkpoints: start the sweep again to go on."
     )
 
 

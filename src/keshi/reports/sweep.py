@@ -1,42 +1,58 @@
-"""Figures and a table of a sweep: trade-off with lower envelopes, learning curves, and what speaks for each claim.
+"""Figures and tables of a sweep: trade-offs, learning curves, and what speaks for each claim of the paper.
 
-Iwasawa et al. (JSAI 2018), Fig. 2 and 3. Takes the plain lines of a sweep's results; files can be looked at anywhere.
+Iwasawa et al. (JSAI 2018). Takes the plain lines of a sweep's results; files can be looked at anywhere.
 """
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from keshi.auditing.tradeoff import Envelope, lower_envelope, mean_gap
-from keshi.reports.charts import PLOT, number
-from keshi.reports.svg import DASHES, INK, MARKERS, SERIES, canvas, to_svg
+from keshi.reports.charts import number
+from keshi.reports.sweep_charts import ATTACKERS, AXES, learning_chart, trade_off_chart
+from keshi.reports.sweep_claims import (
+    F1_MARGIN,
+    LOST,
+    MARGIN,
+    Finding,
+    Line,
+    chosen_points,
+    findings,
+    main_seed,
+    methods_of,
+    plain_point,
+    points,
+    seeds_interval,
+    strengths_of,
+)
 
-AXES = {"known": "label F1, known people", "unknown": "label F1, unknown people"}
 COLOURS = {  # of a file that stands alone; a report's page has its own
     "ink": "#1d2129", "muted": "#5c6570", "rule": "#c9ced6", "paper": "#ffffff", "real": "#2c6e9b",
     "made": "#b4482b", "third": "#3f7d4f", "fourth": "#7a4f9a", "fifth": "#a07a13", "sixth": "#5b6a77",
 }  # fmt: skip
-T_95 = {2: 12.71, 3: 4.303, 4: 3.182, 5: 2.776, 6: 2.571}  # Student's t, two-sided 95 %, by number of seeds
-LOST = 0.05  # of F1 against the plain network: envelopes are compared above that
-Line = Mapping[str, Any]
 
 
 def write_sweep_report(results: Sequence[Line], folder: Path) -> list[Path]:
-    """Write the figures (SVG) and claims.md of a sweep into `folder`; returns what was written."""
+    """Write the figures (SVG), claims.md and claims.json of a sweep into `folder`; returns what was written."""
     if not results:
         raise ValueError("the sweep has no finished cell yet; run it first.")
     folder.mkdir(parents=True, exist_ok=True)
-    seed = results[0]["cell"]["seed"]
+    seed = main_seed(results)
     ours = [line for line in results if line["cell"]["seed"] == seed]
     files = {f"trade_off_{axis}.svg": trade_off_chart(ours, axis) for axis in AXES}
-    for name, label in {"attacker": "fresh attacker's accuracy", "f1_known": AXES["known"]}.items():
-        files[f"learning_{name}.svg"] = learning_chart(ours, name, label)
-    files["claims.md"] = claims_table(results)
+    files |= {f"trade_off_{axis}_full.svg": trade_off_chart(ours, axis, "full_accuracy") for axis in AXES}
+    measures = {"attacker": ATTACKERS["attacker"], **{f"f1_{axis}": label for axis, label in AXES.items()}}
+    files |= {f"learning_{name}.svg": learning_chart(ours, name, label) for name, label in measures.items()}
+    found = findings(results)
+    files["claims.md"] = claims_table(results, found)
+    plain = [{k: _finite(v) for k, v in asdict(one).items()} for one in found]
+    files["claims.json"] = json.dumps({"measured": _measured(results), "claims": plain}, indent=1) + "\n"
     written = []
     for name, text in files.items():
         (folder / name).write_text(standalone(text) if name.endswith(".svg") else text, encoding="utf-8")
@@ -44,146 +60,146 @@ def write_sweep_report(results: Sequence[Line], folder: Path) -> list[Path]:
     return written
 
 
-def points(results: Sequence[Line], method: str, *, control: bool = False) -> list[dict[str, float]]:
-    """The rounds of a method, or of its control, after which a fresh attacker was asked."""
-    return [
-        point
-        for line in results
-        if line["cell"]["method"] == method and (line["cell"]["strength"] == 0) == control
-        for point in line["points"]
-        if "attacker" in point
+def claims_table(results: Sequence[Line], found: Sequence[Finding] | None = None) -> str:
+    """Markdown: what every method keeps and leaks, and the paper's claims one by one."""
+    parts = [
+        _at_strength_one(results),
+        _least_leaks(results),
+        _claims(findings(results) if found is None else found),
+        _floors(results),
+        "Measured so far: " + "; ".join(_measured(results)) + ".",
     ]
+    return "\n\n".join(part for part in parts if part) + "\n"
 
 
-def methods_of(results: Sequence[Line]) -> list[str]:
-    """The methods with an adversary, in the order of the results."""
-    return list(dict.fromkeys(line["cell"]["method"] for line in results if line["cell"]["strength"] > 0))
-
-
-def trade_off_chart(results: Sequence[Line], axis: str) -> str:
-    """Every (strength, round) as a point, envelopes as lines, the controls as crosses; lower right is better."""
-    with canvas(PLOT, 300) as figure:
-        axes = figure.add_subplot()
-        for index, method in enumerate(methods_of(results)):
-            colour = _colour(index)
-            found = points(results, method)
-            f, leak = _column(found, f"f1_{axis}"), _column(found, "attacker")
-            axes.plot(f, leak, MARKERS[index], color=colour, markersize=2.5, alpha=0.35)
-            curve = lower_envelope(f, leak)
-            style: dict[str, Any] = {"linestyle": DASHES[index % len(DASHES)], "label": method}
-            axes.step(curve.useful, curve.leak, where="post", color=colour, linewidth=1.8, **style)
-        for line in results:
-            if line["cell"]["strength"] == 0:
-                attacked = [point for point in line["points"] if "attacker" in point]
-                mark = "*" if line["cell"]["method"] == "cnn" else "x"
-                f, leak = _column(attacked, f"f1_{axis}"), _column(attacked, "attacker")
-                axes.plot(f, leak, mark, color=INK["ink"], markersize=4)
-        every = [p for line in results for p in line["points"]]
-        top = max(p.get(f"f1_{axis}", 0.0) for p in every)
-        axes.set_xlim(max(0.0, top - 0.25), top + 0.01)  # beyond that the label is lost
-        axes.set_xlabel(AXES[axis])
-        axes.set_ylabel("fresh attacker's accuracy")
-        axes.grid()
-        if methods_of(results):
-            axes.legend(loc="upper left", frameon=False)
-        return to_svg(figure, alt=f"attacker's accuracy against {AXES[axis]}; x: controls, *: plain network")
-
-
-def learning_chart(results: Sequence[Line], measure: str, label: str) -> str:
-    """One measure over the rounds at strength 1, a line for each method, and for the controls."""
-    shown = [line for line in results if len(line["points"]) > 1 and line["cell"]["strength"] in (0.0, 1.0)]
-    methods = methods_of(results)
-    with canvas(PLOT, 260) as figure:
-        axes = figure.add_subplot()
-        for line in shown:
-            method, control = line["cell"]["method"], line["cell"]["strength"] == 0
-            style: dict[str, Any] = {"color": INK["muted"] if control else _colour(methods.index(method))}
-            style["linestyle"] = DASHES[methods.index(method) % len(DASHES)] if method in methods else "-"
-            name = f"{method}, control" if control else method
-            measured = [point for point in line["points"] if measure in point]
-            x, y = _column(measured, "round"), _column(measured, measure)
-            axes.plot(x, y, linewidth=1.6, label=name, **style)
-        axes.set_xlabel("round")
-        axes.set_ylabel(label)
-        axes.grid(axis="y")
-        if shown:
-            axes.legend(frameon=False, fontsize=7)
-        return to_svg(figure, alt=f"{label} over the rounds")
-
-
-def claims_table(results: Sequence[Line]) -> str:
-    """Markdown: what every method keeps and leaks at strength 1, and the paper's claims one by one."""
+def _at_strength_one(results: Sequence[Line]) -> str:
     rows = [
-        "| at strength 1, last round | F1 known | F1 unknown | attacker | attacker, whole trials | seeds |"
+        "| at strength 1, last round | F1 known | F1 unknown | attacker, all windows | of whole trials | seeds |",
+        "|---|---|---|---|---|---|",
     ]
-    rows.append("|---|---|---|---|---|---|")
-    wanted = [("cnn", 0.0)] + [(m, s) for m in methods_of(results) for s in (1.0, 0.0)]
-    for method, strength in wanted:
-        last = _last_points(results, method, strength)
+    for method, strength in [("cnn", 0.0)] + [(m, s) for m in methods_of(results) for s in (1.0, 0.0)]:
+        last = [
+            line["points"][-1]
+            for line in results
+            if (line["cell"]["method"], line["cell"]["strength"]) == (method, strength) and line["points"]
+        ]
         if last:
             names = ("f1_known", "f1_unknown", "full_accuracy", "full_trial_accuracy")
-            cells = [_interval([p[name] for p in last if name in p]) for name in names]
+            cells = [_mean([p[name] for p in last if name in p]) for name in names]
             what = method if strength or method == "cnn" else f"{method}, control"
             rows.append(f"| {what} | {' | '.join(cells)} | {len(last)} |")
-    return "\n".join([*rows, "", *_claims(results), "", *_floors(results)]) + "\n"
+    return "\n".join(rows)
 
 
-def _claims(results: Sequence[Line]) -> list[str]:
-    """Gaps of envelopes: chosen on one half of the held-out recordings, measured on the other."""
-    seed = results[0]["cell"]["seed"]
+def _least_leaks(results: Sequence[Line]) -> str:
+    """The point of each method that leaks least among those that keep F1, as a user would choose it."""
+    seed = main_seed(results)
     ours = [line for line in results if line["cell"]["seed"] == seed]
-    plain = next((line["points"][0] for line in ours if line["cell"]["method"] == "cnn"), None)
-    present = methods_of(ours)
-    rows = ["| claim of the paper | axis | mean gap of attacker accuracy | supported |", "|---|---|---|---|"]
-    pairs = [
-        ("sct at least as good as AFL", "sct", ("afl-mlp", "afl-dnn")),
-        ("lsm at least as good as AFL", "lsm", ("afl-mlp", "afl-dnn")),
-        ("sct at least as good as lsm", "sct", ("lsm",)),
-        ("sct better than its control", "sct", ("control",)),
-        ("lsm better than its control", "lsm", ("control",)),
-    ]
-    for claim, method, others in pairs:
-        if plain is None or method not in present or not ({"control", *present} >= set(others)):
-            continue
-        for axis in AXES:
-            own, lowest = _reported(points(ours, method), axis), plain[f"f1_{axis}"] - LOST
-            gaps = []
-            for other in others:
-                found = points(ours, method, control=True) if other == "control" else points(ours, other)
-                if found:
-                    gaps.append(mean_gap(own, _reported(found, axis), lowest=lowest))
-            if gaps:
-                gap = max(gaps)  # against the better of the others
-                verdict = "not reached" if math.isnan(gap) else ("yes" if gap <= 0 else "no")
-                rows.append(f"| {claim} | {axis} | {gap:+.3f} | {verdict} |")
-    kept = _kept(results)
-    return rows + kept
-
-
-def _kept(results: Sequence[Line]) -> list[str]:
-    """SCT keeps or raises F of unknown people: against the plain network, and against its control, over seeds."""
-    found = []
-    for name, method in (("plain network", "cnn"), ("control", "sct")):
-        others = {line["cell"]["seed"]: line for line in _cells(results, method, 0.0)}
-        change = [
-            line["points"][-1]["f1_unknown"] - others[line["cell"]["seed"]]["points"][-1]["f1_unknown"]
-            for line in _cells(results, "sct", 1.0)
-            if line["cell"]["seed"] in others and line["points"]
-        ]
-        if change:
-            verdict = "yes" if np.mean(change) >= 0 else "no"
-            found.append(
-                f"| sct keeps F1 against the {name} | unknown | F1 {_interval(change)} | {verdict} |"
-            )
-    return found
-
-
-def _floors(results: Sequence[Line]) -> list[str]:
-    plain = next((line for line in results if line["controls"]), None)
+    plain = plain_point(ours)
     if plain is None:
-        return []
-    named = {name.replace("_", " "): value for name, value in plain["controls"].items()}
-    return ["Rates without features: " + ", ".join(f"{name} {number(v)}" for name, v in named.items()) + "."]
+        return ""
+    rows = [
+        f"| least leak with at most {F1_MARGIN:g} of F1 known lost | strength | round | F1 known | F1 unknown | "
+        "attacker |",
+        "|---|---|---|---|---|---|",
+    ]
+
+    def row(name: str, point: Mapping[str, Any], strength: str) -> str:
+        figures = (
+            point["f1_known_report"],
+            point.get("f1_unknown_report", math.nan),
+            point["attacker_report"],
+        )
+        return f"| {name} | {strength} | {point['round']} | {' | '.join(f'{v:.3f}' for v in figures)} |"
+
+    rows.append(row("cnn", plain, "–"))
+    for method in methods_of(ours):
+        for name, strengths in ((method, strengths_of(ours, method)), (f"{method}, control", (0.0,))):
+            measured = points(ours, method, strengths=strengths)
+            keeps = [
+                point
+                for point in (chosen_points(measured, "known") if measured else ())
+                if point["f1_known_select"] >= plain["f1_known_select"] - F1_MARGIN
+            ]
+            if keeps:
+                best = min(keeps, key=lambda point: point["attacker_select"])
+                rows.append(row(name, best, f"{best['strength']:g}"))
+            elif measured:
+                rows.append(f"| {name} | no point keeps so much | | | | |")
+    return "\n".join(rows)
+
+
+def _claims(found: Sequence[Finding]) -> str:
+    rows = [
+        "| claim | axis | against | strengths | seeds | gap (95 % interval) | gap of F1 | supported |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
+    rows += [
+        f"| {one.claim}{'' if one.of_paper else ' *'} | {one.axis} | {one.against or '–'} | "
+        f"{', '.join(f'{s:g}' for s in one.strengths) or '–'} | {one.seeds or '–'} | {_gap(one)} | "
+        f"{'–' if one.f1_gap is None else f'{one.f1_gap:+.3f}'} | {one.verdict} |"
+        for one in found
+    ]
+    notes = (
+        "Gap: attacker accuracy less the rival's where both keep at least so much F1, mean over thresholds down to "
+        f"{LOST:g} below the plain network; below 0, less leaks. For F1 of unknown people: F1 less the rival's after "
+        "the last round at strength 1. Points are chosen on one half of the held-out recordings, and all gaps are of "
+        "the other half; where there are several rivals, the one that comes off best. Attacker: the quick one, after "
+        "every fifth round or so. Interval: over seeds, by Student's t; with one seed from the bootstrap of the plain "
+        "network's attacker over recordings, too wide rather than too narrow (two methods' errors on the same windows "
+        "are counted as independent, and the training's own chance is not in it). Supported: yes or no where the whole "
+        f"interval says so (at least as good, like: within {MARGIN:g} of attacker accuracy; keeps: within "
+        f"{F1_MARGIN:g} of F1), else open. *: not a claim of the paper, but what it takes to believe one."
+    )
+    return "\n".join([*rows, "", notes])
+
+
+def _gap(one: Finding) -> str:
+    if one.gap is None:
+        return "–"
+    if math.isinf(one.gap):
+        loser = one.against if one.gap < 0 else one.claim.split()[0]
+        return f"{loser} never keeps so much F1"
+    if one.lower is None or one.upper is None:
+        return f"{one.gap:+.3f} (one seed)"
+    return f"{one.gap:+.3f} ({one.lower:+.3f} to {one.upper:+.3f}, {one.interval})"
+
+
+def _floors(results: Sequence[Line]) -> str:
+    """What leaks without features, and whether any of the methods is the better deal where only the label is wanted."""
+    controls = next((line["controls"] for line in results if line["controls"]), None)
+    if controls is None:
+        return ""
+    named = {name.replace("_", " "): value for name, value in controls.items()}
+    said = "Rates without features: " + ", ".join(f"{name} {number(v)}" for name, v in named.items()) + "."
+    plain = plain_point(results)
+    leaks = [
+        (point["full_accuracy"], f"{method} at strength {point['strength']:g}, round {point['round']}")
+        for method in methods_of(results)
+        for point in points(results, method, strengths=strengths_of(results, method), measure="full_accuracy")
+        if plain and point["f1_known"] >= plain["f1_known"] - LOST
+    ]
+    if not leaks or "softmax_only" not in controls:
+        return said
+    least, where = min(leaks)
+    better = "the probabilities" if controls["softmax_only"] <= least else "these features"
+    return (
+        f"{said} The least that the same attacker names from features within {LOST:g} of the plain network's F1 is "
+        f"{least:.3f} ({where}): where only the label is wanted, {better} are the better release."
+    )
+
+
+def _measured(results: Sequence[Line]) -> list[str]:
+    """A text for each method: the seeds and strengths it has."""
+    found = []
+    for seed in sorted({line["cell"]["seed"] for line in results}):
+        ours = [line for line in results if line["cell"]["seed"] == seed]
+        for method in dict.fromkeys(["cnn", *sorted({line["cell"]["method"] for line in ours})]):
+            strengths = sorted(line["cell"]["strength"] for line in ours if line["cell"]["method"] == method)
+            if strengths:
+                at = "" if method == "cnn" else " at " + ", ".join(f"{s:g}" for s in strengths)
+                found.append(f"{method}{at} (seed {seed})")
+    return found
 
 
 def standalone(svg: str) -> str:
@@ -197,35 +213,14 @@ def standalone(svg: str) -> str:
     )
 
 
-def _reported(found: Sequence[Mapping[str, float]], axis: str) -> Envelope:
-    """The envelope chosen on the "select" half, with the figures of the "report" half."""
-    chosen = lower_envelope(_column(found, f"f1_{axis}_select"), _column(found, "attacker_select")).chosen
-    kept = [found[place] for place in chosen]
-    return lower_envelope(_column(kept, f"f1_{axis}_report"), _column(kept, "attacker_report"))
-
-
-def _colour(index: int) -> str:
-    return INK[SERIES[index % len(SERIES)]]
-
-
-def _column(found: Sequence[Mapping[str, float]], name: str) -> np.ndarray:
-    return np.array([point[name] for point in found], dtype=float)
-
-
-def _cells(results: Sequence[Line], method: str, strength: float) -> list[Line]:
-    return [r for r in results if (r["cell"]["method"], r["cell"]["strength"]) == (method, strength)]
-
-
-def _last_points(results: Sequence[Line], method: str, strength: float) -> list[dict[str, float]]:
-    return [line["points"][-1] for line in _cells(results, method, strength) if line["points"]]
-
-
-def _interval(values: Sequence[float]) -> str:
+def _mean(values: Sequence[float]) -> str:
     """Mean, and half the width of its 95 % interval over seeds where there are several."""
     if not values:
         return "–"
-    mean = float(np.mean(values))
-    if len(values) == 1:
-        return f"{mean:.3f}"
-    half = T_95.get(len(values), 2.0) * float(np.std(values, ddof=1)) / math.sqrt(len(values))
-    return f"{mean:.3f} ± {half:.3f}"
+    mean, half = float(np.mean(values)), seeds_interval(values)
+    return f"{mean:.3f}" if math.isnan(half) else f"{mean:.3f} ± {half:.3f}"
+
+
+def _finite(value: Any) -> Any:
+    """JSON has no infinity: a gap against who never keeps the F1 is told by the verdict alone."""
+    return None if isinstance(value, float) and not math.isfinite(value) else value
