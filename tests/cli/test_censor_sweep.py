@@ -101,7 +101,8 @@ def test_a_sweep_killed_in_a_round_or_between_cells_goes_on_to_the_same_results(
 
     written = write_sweep_report(again, tmp_path / "figures")
     assert {file.name for file in written} == {
-        "trade_off_known.svg", "trade_off_unknown.svg", "learning_attacker.svg", "learning_f1_known.svg", "claims.md",
+        "trade_off_known.svg", "trade_off_unknown.svg", "trade_off_known_full.svg", "trade_off_unknown_full.svg",
+        "learning_attacker.svg", "learning_f1_known.svg", "learning_f1_unknown.svg", "claims.md", "claims.json",
     }  # fmt: skip
     assert (tmp_path / "figures" / "trade_off_known.svg").read_text().startswith("<svg xmlns=")
     controls = again[0]["controls"]
@@ -146,34 +147,3 @@ def test_the_paper_s_sweep_has_its_cells_once_each_and_the_informative_ones_firs
     assert [c.name for c in cells[:6]] == [
         "cnn-0-seed0", "sct-1-seed0", "sct-0-seed0", "lsm-1-seed0", "afl-dnn-1-seed0", "afl-mlp-1-seed0",
     ]  # fmt: skip
-
-
-def invented(method: str, strength: float, f1: list[float], attacker: list[float]) -> dict:
-    """A line of results whose halves agree."""
-    measures = ("f1_known", "f1_unknown")
-    points = [
-        {"round": n + 1, "full_accuracy": leak, "full_trial_accuracy": 1.0}
-        | {name + suffix: f for name in measures for suffix in ("", "_select", "_report")}
-        | {"attacker" + suffix: leak for suffix in ("", "_select", "_report")}
-        for n, (f, leak) in enumerate(zip(f1, attacker, strict=True))
-    ]
-    return {
-        "cell": {"method": method, "strength": strength, "seed": 0},
-        "points": points,
-        "controls": {"majority": 0.14} if method == "cnn" else {},
-    }
-
-
-def test_claims_are_read_off_the_envelopes() -> None:
-    results = [
-        invented("cnn", 0.0, [0.80], [0.50]),
-        invented("afl-mlp", 1.0, [0.80, 0.78], [0.48, 0.45]),
-        invented("afl-dnn", 1.0, [0.80, 0.78], [0.47, 0.44]),
-        invented("sct", 1.0, [0.81, 0.79], [0.40, 0.35]),
-        invented("sct", 0.0, [0.81, 0.79], [0.30, 0.25]),
-    ]
-    table = claims_table(results)
-    assert "| sct at least as good as AFL | known | -0." in table
-    assert "| sct better than its control | known | +0.100 | no |" in table
-    assert "| sct keeps F1 against the plain network | unknown | F1 -0.010 | no |" in table
-    assert "majority 0.140" in table

@@ -143,9 +143,10 @@ def _claims(found: Sequence[Finding]) -> str:
     notes = (
         "Gap: attacker accuracy less the rival's where both keep at least so much F1, mean over thresholds down to "
         f"{LOST:g} below the plain network; below 0, less leaks. For F1 of unknown people: F1 less the rival's after "
-        "the last round at strength 1. Points are chosen on one half of the held-out recordings, and all gaps are of "
-        "the other half; where there are several rivals, the one that comes off best. Attacker: the quick one, after "
-        "every fifth round or so. Interval: over seeds, by Student's t; with one seed from the bootstrap of the plain "
+        "the last round at strength 1. Points of the gaps and of the second table are chosen on one half of the "
+        "held-out recordings, and shown as measured on the other half; the first table and the pictures are of both. "
+        "Where there are several rivals, the one that comes off best. Attacker: the quick one, unless all windows are "
+        "named. Interval: over seeds, by Student's t; with one seed from the bootstrap of the plain "
         "network's attacker over recordings, too wide rather than too narrow (two methods' errors on the same windows "
         "are counted as independent, and the training's own chance is not in it). Supported: yes or no where the whole "
         f"interval says so (at least as good, like: within {MARGIN:g} of attacker accuracy; keeps: within "
@@ -157,6 +158,8 @@ def _claims(found: Sequence[Finding]) -> str:
 def _gap(one: Finding) -> str:
     if one.gap is None:
         return "–"
+    if math.isnan(one.gap):
+        return "not both keep so much F1"
     if math.isinf(one.gap):
         loser = one.against if one.gap < 0 else one.claim.split()[0]
         return f"{loser} never keeps so much F1"

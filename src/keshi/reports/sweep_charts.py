@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from keshi.auditing.tradeoff import lower_envelope
-from keshi.reports.charts import number
 from keshi.reports.svg import DASHES, INK, MARKERS, SERIES, canvas, to_svg
 from keshi.reports.sweep_claims import (
     METHOD_ORDER,
@@ -35,10 +34,10 @@ ATTACKERS = {
 SIZE = (500, 330)  # pixels
 WIDEST = 0.25  # of F1 below the best: beyond that the label is lost
 LABEL_GAP = 0.058  # of the ladder's height, between two labels
-RUNGS = {
-    "raw_window": "raw window",
+RUNGS = {  # *: by the attacker on all windows, in every picture
+    "raw_window": "raw window*",
     "plain": "plain network",
-    "softmax_only": "softmax only",
+    "softmax_only": "softmax only*",
     "predicted_label_only": "predicted label",
     "true_label_only": "true label",
     "majority": "guessing",
@@ -62,7 +61,9 @@ def trade_off_chart(results: Sequence[Line], axis: str, attacker: str = "attacke
         plain = plain_point(results)
         every = [p for _, found in series for p in found] + controls + ([plain] if plain else [])
         top = max((p[useful] for p in every), default=1.0)
-        left = max([top - WIDEST, min((p[useful] for p in every), default=0.0)]) - 0.004
+        shown = [p[useful] for p in every if p[useful] >= top - WIDEST]
+        margin = 0.04 * (top - min(shown, default=0.0)) + 0.002
+        left = min(shown, default=0.0) - margin
         for method, found in series:
             if found:
                 _curve(axes, found, useful, attacker, left, label=method, **_style(method))
@@ -72,10 +73,11 @@ def trade_off_chart(results: Sequence[Line], axis: str, attacker: str = "attacke
         if plain and attacker in plain:
             mark = {"color": INK["ink"], "markersize": 9, "linestyle": "none", "zorder": 4}
             axes.plot(plain[useful], plain[attacker], "*", label="plain network", **mark)
-        axes.set_xlim(left, top + 0.004)
+        axes.set_xlim(left, top + margin)
         outside = sum(p[useful] < left for p in every)
         if outside:
-            axes.set_title(f"{outside} points lie further left", loc="left", fontsize=7.5, color=INK["muted"])
+            note = f"on the left edge: {outside} points with less F1"
+            axes.set_title(note, loc="left", fontsize=7.5, color=INK["muted"])
         _finish(axes, AXES[axis], ATTACKERS[attacker])
         _ladder(ladder, axes, results, attacker)
         _legend(figure, axes)
@@ -149,7 +151,10 @@ def _curve(
     """Points, and the least leak that is to be had with at least so much F1: flat to the left of the last point."""
     f, leak = column(found, useful), column(found, attacker)
     faint = 0.9 if marker == "x" else 0.4
-    axes.plot(f, leak, marker, color=color, markersize=3.2, alpha=faint, markeredgewidth=0.9)
+    axes.plot(
+        np.maximum(f, left), leak, marker, color=color, markersize=3.2, alpha=faint, markeredgewidth=0.9,
+        clip_on=False,
+    )  # fmt: skip
     curve = lower_envelope(f, leak)
     x, y = np.r_[curve.useful, min(left, curve.useful[-1])], np.r_[curve.leak, curve.leak[-1]]
     width = 1.1 if marker == "x" else 1.8
@@ -160,11 +165,11 @@ def _curve(
 
 
 def _ladder(ladder: Axes, axes: Axes, results: Sequence[Line], attacker: str) -> None:
-    """From 0 to 1: what leaks without censored features, by the attacker on all windows; a band: the other panel."""
-    controls = next((line["controls"] for line in results if line.get("controls")), {})
+    """From 0 to 1: what leaks without censored features; a band: what the other panel shows."""
+    controls: Mapping[str, float] = next((line["controls"] for line in results if line.get("controls")), {})
     plain = plain_point(results) or {}
-    values = {**controls, "plain": plain.get(attacker)}
-    rungs = sorted((values[name], text) for name, text in RUNGS.items() if values.get(name) is not None)
+    values = {**controls, **({"plain": plain[attacker]} if attacker in plain else {})}
+    rungs = sorted((values[name], text) for name, text in RUNGS.items() if name in values)
     ladder.set_ylim(0, 1)
     ladder.set_xlim(0, 1)
     ladder.axhspan(*axes.get_ylim(), color=INK["rule"], alpha=0.55, linewidth=0)
@@ -173,12 +178,12 @@ def _ladder(ladder: Axes, axes: Axes, results: Sequence[Line], attacker: str) ->
         place = max(value, place + LABEL_GAP)
         ladder.plot([0, 0.22], [value, value], color=INK["ink"], linewidth=1.3)
         ladder.plot([0.22, 0.34], [value, place], color=INK["muted"], linewidth=0.6)
-        ladder.annotate(
-            f"{text} {number(value, 2)}", (0.38, place), fontsize=7, va="center", annotation_clip=False
-        )
+        ladder.annotate(f"{text} {value:.2f}", (0.38, place), fontsize=7, va="center", annotation_clip=False)
     ladder.set_xticks([])
     ladder.set_yticks([0, 0.5, 1], ["0", "0.5", "1"], fontsize=7)
     ladder.spines["bottom"].set_visible(False)
+    if attacker != "full_accuracy":
+        ladder.set_xlabel("* attacker on\nall windows", fontsize=7, color=INK["muted"])
 
 
 def _finish(axes: Axes, x_label: str, y_label: str) -> None:

@@ -58,8 +58,9 @@ class Finding:
         against: the rival that comes off best; None before any is measured.
         strengths: that both have, over which points are chosen.
         seeds: over which `gap` is the mean.
-        gap: of attacker accuracy at the same F1 (below 0: less leaks than with the rival); of F1 where the claim is
-            on F1 (above 0: more is kept). None where nothing can be said yet.
+        gap: of attacker accuracy at the same F1 (below 0: less leaks than with the rival; minus or plus infinity:
+            the rival, or the method, keeps too little F1 to compare; NaN: neither keeps it, or seeds differ in that);
+            of F1 where the claim is on F1 (above 0: more is kept). None where nothing can be said yet.
         f1_gap: of F1 on the half to report on, among the points compared; None where the claim is on F1 itself.
         lower, upper: 95 % interval of the gap.
         interval: "seeds": Student's t; "recordings": of one seed, see `recordings_interval`; "": none.
@@ -181,9 +182,13 @@ def _compared(
     measured = {rival: one for rival, one in per_rival.items() if one is not None}
     if not measured:
         return _pending(claim, axis)
-    closest = max if claim.kind != "like" else (lambda names, key: max(names, key=lambda n: abs(key(n))))
-    rival = closest(measured, key=lambda name: measured[name].gap)
-    one = measured[rival]
+
+    def hardest(rival: str) -> float:
+        gap = measured[rival].gap
+        assert gap is not None
+        return math.inf if math.isnan(gap) else (abs(gap) if claim.kind == "like" else gap)
+
+    one = measured[max(measured, key=hardest)]
     complete = len(measured) == len(claim.against)
     verdict = one.verdict if complete or one.verdict == "no" else PENDING
     return Finding(**{**vars(one), "verdict": verdict})
@@ -192,7 +197,9 @@ def _compared(
 def _against(
     results: Sequence[Line], claim: Claim, axis: str, seeds: Sequence[int], only: float | None, rival: str
 ) -> Finding | None:
-    gaps, f1_gaps, half, shared = [], [], math.nan, ()
+    gaps: list[float] = []
+    f1_gaps: list[float] = []
+    half, shared = math.nan, ()  # type: float, tuple[float, ...]
     for seed in seeds:
         ours = [line for line in results if line["cell"]["seed"] == seed]
         plain = plain_point(ours)
@@ -214,17 +221,16 @@ def _against(
         f1_gaps.append(
             mean_gap(_reported(own, axis, f"f1_{axis}"), _reported(theirs, axis, f"f1_{axis}"), lowest=lowest)
         )
-        if math.isnan(gaps[-1]):  # one of them never keeps so much F1, which decides between them
-            reaches = column(own, f"f1_{axis}_select").max() >= lowest
-            gaps[-1] = -math.inf if reaches else math.inf
+        if math.isnan(gaps[-1]):  # not both keep so much F1, which decides between them
+            keeps = [bool(column(of, f"f1_{axis}_select").max() >= lowest) for of in (own, theirs)]
+            gaps[-1] = math.nan if keeps[0] == keeps[1] else (-math.inf if keeps[0] else math.inf)
     if not gaps:
         return None
     if not np.isfinite(gaps).all():
-        verdict = "no" if claim.kind == "like" or max(gaps) == math.inf else "yes"
-        gap = math.inf if max(gaps) == math.inf else -math.inf
-        return Finding(
-            claim.text, claim.of_paper, axis, rival, shared, len(gaps), gap, None, None, None, "", verdict
-        )
+        gap = gaps[0] if len(set(gaps)) == 1 else math.nan  # seeds that disagree decide nothing
+        verdict = "open" if math.isnan(gap) else ("yes" if gap < 0 and claim.kind != "like" else "no")
+        undecided = (None, None, None, "")
+        return Finding(claim.text, claim.of_paper, axis, rival, shared, len(gaps), gap, *undecided, verdict)
     mean = float(np.mean(gaps))
     half, how = (seeds_interval(gaps), "seeds") if len(gaps) > 1 else (half, "recordings")
     if math.isnan(half):
@@ -232,10 +238,8 @@ def _against(
     else:
         lower, upper = mean - half, mean + half
         verdict = _verdict(claim.kind, lower, upper)
-    return Finding(
-        claim.text, claim.of_paper, axis, rival, shared, len(gaps), mean, float(np.mean(f1_gaps)), lower, upper,
-        how, verdict,
-    )  # fmt: skip
+    beside = (float(np.mean(f1_gaps)), lower, upper, how)
+    return Finding(claim.text, claim.of_paper, axis, rival, shared, len(gaps), mean, *beside, verdict)
 
 
 def _kept(results: Sequence[Line], claim: Claim, axis: str) -> Finding:
