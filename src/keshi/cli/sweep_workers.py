@@ -12,6 +12,7 @@ import shutil
 import signal
 import sys
 import threading
+import time
 import traceback
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
 
 WINDOWS_FOLDER = "windows"  # beside the checkpoints, while workers run
 LOOK_AGAIN = 1.0  # seconds after which to see whether a cell may start by now
-PATIENCE = 10.0  # seconds that a worker has to clean up before it is killed
+PATIENCE = 10.0  # seconds that workers have to clean up before they are killed
 EXPECTED = (
     KeshiError,
     ValueError,
@@ -145,8 +146,9 @@ def _stop(workers: list[_Worker]) -> None:
         worker.connection.close()
         if worker.cell is not None:
             worker.process.terminate()
+    patient_until = time.monotonic() + PATIENCE
     for worker in workers:
-        worker.process.join(PATIENCE)
+        worker.process.join(max(0.0, patient_until - time.monotonic()))
         if worker.process.is_alive():
             worker.process.kill()
             worker.process.join()
