@@ -85,6 +85,7 @@ def run_in_processes(
                         kind, content = worker.connection.recv()
                     except (EOFError, OSError):
                         workers.remove(worker)
+                        worker.connection.close()
                         if worker.cell is not None:
                             failures.append(_death(worker, worker.cell))
                         continue
