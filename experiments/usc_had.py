@@ -55,10 +55,16 @@ def main() -> None:
         "--figures", type=Path, help="write figures and table of the results here; train nothing"
     )
     chosen = parser.parse_args()
+    if chosen.jobs < 1:
+        parser.error(f"--jobs must be at least 1, got {chosen.jobs}")
+    strengths = tuple(float(text) for text in chosen.strengths.split(","))
+    if chosen.quick:
+        strengths = QUICK["strengths"]  # type: ignore[assignment]
     if chosen.figures:
         from keshi.reports.sweep import write_sweep_report
 
-        for file in write_sweep_report(read_results(chosen.output, *chosen.also), chosen.figures):
+        results = read_results(chosen.output, *chosen.also)
+        for file in write_sweep_report(results, chosen.figures, planned=strengths):
             print(file)
         return
     if chosen.data is None:
@@ -73,9 +79,7 @@ def main() -> None:
         partners=chosen.partners,
         attack_every=5,
     )
-    strengths = tuple(float(text) for text in chosen.strengths.split(","))
     if chosen.quick:
-        strengths = QUICK["strengths"]  # type: ignore[assignment]
         schedule = replace(SCHEDULES["quick"], rounds=QUICK["rounds"], iterations=QUICK["iterations"])  # type: ignore[arg-type]
         plan = replace(
             plan, schedule=schedule, attack_every=1, most_windows=QUICK["most_windows"], full_epochs=6

@@ -87,6 +87,13 @@ def test_what_is_not_measured_is_said_to_be_so_unless_what_is_measured_contradic
     assert {one.verdict for one in findings(RESULTS[1:])} <= {PENDING, "open"}  # no plain network yet
 
 
+def test_a_verdict_before_all_planned_strengths_are_there_is_one_for_the_time_being() -> None:
+    found = findings(RESULTS, planned=(0.0, 0.5, 1.0))
+    assert not next(one for one in found if one.claim == "sct better than its control").complete
+    assert "| no so far |" in claims_table(RESULTS, found)
+    assert "so far |" not in claims_table(RESULTS, findings(RESULTS, planned=(1.0,)))
+
+
 def test_points_are_chosen_on_one_half_and_compared_on_the_other() -> None:
     lucky = invented("sct", 1.0, [0.80, 0.80], [0.30, 0.40], reported=[0.45, 0.40])
     honest = invented("sct", 0.0, [0.80], [0.42])

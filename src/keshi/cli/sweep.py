@@ -98,7 +98,7 @@ def sweep(
         further_seeds=seeds,
     )
     results = run_sweep(windows, output, cells, plan, also=also, jobs=jobs, threads=threads, progress=_say)
-    for file in write_sweep_report(results, output / "figures"):
+    for file in write_sweep_report(results, output / "figures", planned=numbers):
         print(file)
     files = ", ".join(str(folder / RESULTS_FILE) for folder in (output, *also))
     _say(f"{len(results)} trainings in {files}; no worst-case guarantee. Read figures/claims.md")

@@ -20,6 +20,7 @@ from keshi.reports.sweep_claims import (
     F1_MARGIN,
     LOST,
     MARGIN,
+    PENDING,
     Finding,
     Line,
     chosen_points,
@@ -38,8 +39,11 @@ COLOURS = {  # of a file that stands alone; a report's page has its own
 }  # fmt: skip
 
 
-def write_sweep_report(results: Sequence[Line], folder: Path) -> list[Path]:
-    """Write the figures (SVG), claims.md and claims.json of a sweep into `folder`; returns what was written."""
+def write_sweep_report(results: Sequence[Line], folder: Path, *, planned: Sequence[float] = ()) -> list[Path]:
+    """Write the figures (SVG), claims.md and claims.json of a sweep into `folder`; returns what was written.
+
+    `planned`: the strengths that the sweep is to have in the end; until then its verdicts are marked "so far".
+    """
     if not results:
         raise ValueError("the sweep has no finished cell yet; run it first.")
     folder.mkdir(parents=True, exist_ok=True)
@@ -49,7 +53,7 @@ def write_sweep_report(results: Sequence[Line], folder: Path) -> list[Path]:
     files |= {f"trade_off_{axis}_full.svg": trade_off_chart(ours, axis, "full_accuracy") for axis in AXES}
     measures = {"attacker": ATTACKERS["attacker"], **{f"f1_{axis}": label for axis, label in AXES.items()}}
     files |= {f"learning_{name}.svg": learning_chart(ours, name, label) for name, label in measures.items()}
-    found = findings(results)
+    found = findings(results, planned=planned)
     files["claims.md"] = claims_table(results, found)
     plain = [{k: _finite(v) for k, v in asdict(one).items()} for one in found]
     files["claims.json"] = json.dumps({"measured": _measured(results), "claims": plain}, indent=1) + "\n"
@@ -137,7 +141,7 @@ def _claims(found: Sequence[Finding]) -> str:
     rows += [
         f"| {one.claim}{'' if one.of_paper else ' *'} | {one.axis} | {one.against or '–'} | "
         f"{', '.join(f'{s:g}' for s in one.strengths) or '–'} | {one.seeds or '–'} | {_gap(one)} | "
-        f"{'–' if one.f1_gap is None else f'{one.f1_gap:+.3f}'} | {one.verdict} |"
+        f"{'–' if one.f1_gap is None else f'{one.f1_gap:+.3f}'} | {one.verdict}{_so_far(one)} |"
         for one in found
     ]
     notes = (
@@ -146,13 +150,17 @@ def _claims(found: Sequence[Finding]) -> str:
         "the last round at strength 1. Points of the gaps and of the second table are chosen on one half of the "
         "held-out recordings, and shown as measured on the other half; the first table and the pictures are of both. "
         "Where there are several rivals, the one that comes off best. Attacker: the quick one, unless all windows are "
-        "named. Interval: over seeds, by Student's t; with one seed from the bootstrap of the plain "
-        "network's attacker over recordings, too wide rather than too narrow (two methods' errors on the same windows "
-        "are counted as independent, and the training's own chance is not in it). Supported: yes or no where the whole "
-        f"interval says so (at least as good, like: within {MARGIN:g} of attacker accuracy; keeps: within "
-        f"{F1_MARGIN:g} of F1), else open. *: not a claim of the paper, but what it takes to believe one."
+        "named. Interval: over seeds, by Student's t; with one seed from the bootstrap of the plain network's attacker "
+        "over recordings, counting two methods' errors on the same windows as independent, which makes it wide; the "
+        "chance of the training itself is not in it. Supported: yes or no where the whole interval says so (at least "
+        f"as good, like: within {MARGIN:g} of attacker accuracy; keeps: within {F1_MARGIN:g} of F1), else open; so "
+        "far: not all strengths are trained yet. *: not a claim of the paper, but what it takes to believe one."
     )
     return "\n".join([*rows, "", notes])
+
+
+def _so_far(one: Finding) -> str:
+    return "" if one.complete or one.verdict == PENDING else " so far"
 
 
 def _gap(one: Finding) -> str:

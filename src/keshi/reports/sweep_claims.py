@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -65,6 +65,7 @@ class Finding:
         lower, upper: 95 % interval of the gap.
         interval: "seeds": Student's t; "recordings": of one seed, see `recordings_interval`; "": none.
         verdict: yes, no, open (the interval holds both), or not measured yet.
+        complete: whether all planned strengths are in it; otherwise the verdict is one for the time being.
     """
 
     claim: str
@@ -79,10 +80,14 @@ class Finding:
     upper: float | None
     interval: str
     verdict: str
+    complete: bool = True
 
 
-def findings(results: Sequence[Line]) -> list[Finding]:
-    """Every claim on its axes: over all strengths of the main seed, and at strength 1 over all seeds."""
+def findings(results: Sequence[Line], *, planned: Sequence[float] = ()) -> list[Finding]:
+    """Every claim on its axes: over all strengths of the main seed, and at strength 1 over all seeds.
+
+    `planned`: the strengths that the sweep is to have in the end.
+    """
     found = []
     main = main_seed(results)
     seeds = sorted({line["cell"]["seed"] for line in results})
@@ -91,7 +96,8 @@ def findings(results: Sequence[Line]) -> list[Finding]:
             if claim.kind == "keeps":
                 found.append(_kept(results, claim, axis))
                 continue
-            found.append(_compared(results, claim, axis, [main], None))
+            one = _compared(results, claim, axis, [main], None)
+            found.append(replace(one, complete=set(planned) - {0.0} <= set(one.strengths)))
             if len(seeds) > 1:
                 found.append(_compared(results, claim, axis, seeds, 1.0))
     return found
@@ -145,8 +151,8 @@ def recordings_interval(plain: Mapping[str, float]) -> float:
     """Half the 95 % interval of a difference of two attackers' rates on the half to report on; NaN where unknown.
 
     From the bootstrap over recordings of the plain network's attacker, widened by sqrt(2) for half of the recordings,
-    and by sqrt(2) again for a difference. Too wide rather than too narrow: both attackers are asked about the same
-    windows, which makes them err together, and this counts them as independent.
+    and by sqrt(2) again for a difference. Wide, because both attackers are asked about the same windows, which makes
+    them err together, and this counts them as independent; but the chance of the training itself is not in it.
     """
     if not {"full_lower", "full_upper"} <= set(plain):
         return math.nan
@@ -191,7 +197,7 @@ def _compared(
     one = measured[max(measured, key=hardest)]
     complete = len(measured) == len(claim.against)
     verdict = one.verdict if complete or one.verdict == "no" else PENDING
-    return Finding(**{**vars(one), "verdict": verdict})
+    return replace(one, verdict=verdict)
 
 
 def _against(
