@@ -178,6 +178,8 @@ def _gap(one: Finding) -> str:
 
 def _floors(results: Sequence[Line]) -> str:
     """What leaks without features, and whether any of the methods is the better deal where only the label is wanted."""
+    seed = main_seed(results)
+    results = [line for line in results if line["cell"]["seed"] == seed]
     controls = next((line["controls"] for line in results if line["controls"]), None)
     if controls is None:
         return ""
