@@ -14,6 +14,7 @@ import numpy as np
 
 from keshi._validate import positive
 from keshi.errors import DomainError, RecordsError
+from keshi.records.further import is_measurement
 from keshi.records.usc_had import (
     decode_compact_usc_had,
     is_compact_usc_had,
@@ -33,6 +34,7 @@ def read_recordings(
     trial: str = "trial",
     channels: Sequence[str] | None = None,
     rate: float | None = None,
+    further: Sequence[str] = (),
 ) -> list[Recording]:
     """Read labelled recordings of several people.
 
@@ -49,6 +51,9 @@ def read_recordings(
         channels: csv only: the columns to use, such as to leave out a time stamp; all remaining ones by
             default.
         rate: samples per second, to note in the recordings where the file does not say it.
+        further: names of other columns to keep with the recordings. In a csv a new value of a class begins a new
+            recording, and measurements are kept sample by sample; an npz has one value a recording or a sample;
+            USC-HAD has age (years), height (cm) and weight (kg) of the person.
 
     Raises:
         RecordsError: the file is missing, damaged, empty or of another layout, or has missing values.
@@ -63,18 +68,20 @@ def read_recordings(
         raise DomainError(
             f"channels= (--channels) chooses columns of a csv file, but {path} is none; leave it out."
         )
+    if taken := [name for name in further if name in (label, subject)]:
+        raise DomainError(f"{', '.join(taken)}: label and subject are no further column; name another.")
     if path.is_dir():
-        recordings = read_usc_had_tree(path)
+        recordings = read_usc_had_tree(path, further=further)
     elif path.stat().st_size == 0:
         raise RecordsError(f"{path} is empty.")
     elif path.suffix == ".npz":
-        recordings = _read_npz(path, label, subject, trial, rate)
+        recordings = _read_npz(path, label, subject, trial, rate, further)
     elif path.suffix == ".zip":
         if not looks_like_usc_had(path):
             raise RecordsError(f"{path}: no file named Subject<n>/a<activity>t<trial>.mat was found in it.")
-        recordings = read_usc_had_tree(path)
+        recordings = read_usc_had_tree(path, further=further)
     elif path.suffix in CSV_SUFFIXES:
-        recordings = _read_csv(path, label, subject, trial, channels, rate)
+        recordings = _read_csv(path, label, subject, trial, channels, rate, further)
     else:
         raise RecordsError(
             f"{path}: recordings are read from a USC-HAD folder or zip, a .csv (.csv.gz) or a .npz file, "
@@ -85,7 +92,13 @@ def read_recordings(
 
 
 def _read_csv(
-    path: Path, label: str, subject: str, trial: str, channels: Sequence[str] | None, rate: float | None
+    path: Path,
+    label: str,
+    subject: str,
+    trial: str,
+    channels: Sequence[str] | None,
+    rate: float | None,
+    further: Sequence[str],
 ) -> list[Recording]:
     import pandas as pd
 
@@ -97,17 +110,23 @@ def _read_csv(
         raise RecordsError(f"{path} is not a readable csv file ({error}).") from error
     if table.empty:
         raise RecordsError(f"{path} has a header but no rows.")
-    named = (label, subject, *_if_named(trial))
+    named = (label, subject, *_if_named(trial), *further)
     absent = [name for name in named if name not in table.columns]
     if absent:
         raise DomainError(
             f"{path} has no column {', '.join(map(repr, absent))}; it has {', '.join(table.columns)}. "
             "Name the right ones with label=, subject= and trial= (--label, --subject, --trial)."
         )
-    keys = [name for name in (subject, label, trial) if name in table.columns]
-    used = [name for name in table.columns if name not in keys] if channels is None else list(channels)
+    amounts = [name for name in further if is_measurement(table[name].to_numpy())]
+    classes = [name for name in further if name not in amounts]
+    keys = [name for name in dict.fromkeys((subject, label, trial, *classes)) if name in table.columns]
+    used = (
+        [name for name in table.columns if name not in (*keys, *amounts)]
+        if channels is None
+        else list(channels)
+    )
     if channels is not None:
-        _check_channels(path, used, keys, list(table.columns))
+        _check_channels(path, used, [*keys, *amounts], list(table.columns))
     if not used:
         raise DomainError(f"{path} has no channel: every column is a label, a subject or a trial.")
     text = [name for name in used if not pd.api.types.is_numeric_dtype(table[name])]
@@ -116,7 +135,7 @@ def _read_csv(
             f"{path}: channels must be numbers, but {', '.join(map(repr, text))} hold other values. "
             "Name the columns that are channels with channels= (--channels ax,ay,az)."
         )
-    unknown = [name for name in keys if table[name].isna().any()]
+    unknown = [name for name in (*keys, *amounts) if table[name].isna().any()]
     if unknown:
         row = int(table[unknown[0]].isna().to_numpy().argmax()) + 2  # the header is line 1
         raise RecordsError(f"{path}: column {unknown[0]!r} has missing values, the first in line {row}.")
@@ -128,7 +147,10 @@ def _read_csv(
     firsts = table.iloc[begins]
     labels, subjects = firsts[label].tolist(), firsts[subject].tolist()
     trials = firsts[trial].tolist() if trial in keys else list(range(len(parts)))
-    return [Recording(*row, rate) for row in zip(parts, labels, subjects, trials, strict=True)]
+    columns = {name: firsts[name].tolist() for name in classes}
+    columns |= {name: np.split(table[name].to_numpy(), begins[1:]) for name in amounts}
+    rows = zip(parts, labels, subjects, trials, strict=True)
+    return [Recording(*row, rate, _of(columns, number)) for number, row in enumerate(rows)]
 
 
 def _check_channels(path: Path, channels: list[str], keys: list[str], columns: list[str]) -> None:
@@ -145,7 +167,9 @@ def _check_channels(path: Path, channels: list[str], keys: list[str], columns: l
         )
 
 
-def _read_npz(path: Path, label: str, subject: str, trial: str, rate: float | None) -> list[Recording]:
+def _read_npz(
+    path: Path, label: str, subject: str, trial: str, rate: float | None, further: Sequence[str]
+) -> list[Recording]:
     try:
         with np.load(path, allow_pickle=False) as archive:
             arrays = {name: archive[name] for name in archive.files}
@@ -157,7 +181,7 @@ def _read_npz(path: Path, label: str, subject: str, trial: str, rate: float | No
     if length.size == 0 or (length <= 0).any():
         raise RecordsError(f"{path}: 'length' must hold at least one recording, each of at least one sample.")
     if is_compact_usc_had(arrays):
-        return decode_compact_usc_had(arrays, str(path))
+        return decode_compact_usc_had(arrays, str(path), further=further)
 
     if "x" in arrays:
         x = arrays["x"]
@@ -168,7 +192,7 @@ def _read_npz(path: Path, label: str, subject: str, trial: str, rate: float | No
         trial = "side" if "side" in arrays and trial not in arrays else trial
     else:
         raise RecordsError(f"{path} has no array 'x' (samples, channels); it has {_names(arrays)}.")
-    absent = [name for name in (label, subject, *_if_named(trial)) if name not in arrays]
+    absent = [name for name in (label, subject, *_if_named(trial), *further) if name not in arrays]
     if absent:
         raise DomainError(f"{path} has no array {', '.join(map(repr, absent))}; it has {_names(arrays)}.")
     if x.ndim != 2 or x.dtype.kind not in "fiu" or len(x) != length.sum():
@@ -184,8 +208,28 @@ def _read_npz(path: Path, label: str, subject: str, trial: str, rate: float | No
     if label + "_labels" in arrays:  # names of coded labels
         names = arrays[label + "_labels"].tolist()
         labels = [str(names[code]) for code in labels]
-    parts = np.split(x.astype(np.float32), np.cumsum(length)[:-1])
-    return [Recording(*row, rate) for row in zip(parts, labels, subjects, trials, strict=True)]
+    borders = np.cumsum(length)[:-1]
+    more = {name: _of_recordings(path, name, arrays[name], length, borders) for name in further}
+    rows = zip(np.split(x.astype(np.float32), borders), labels, subjects, trials, strict=True)
+    return [Recording(*row, rate, _of(more, number)) for number, row in enumerate(rows)]
+
+
+def _of(columns: dict[str, list[Any]], number: int) -> dict[str, Any]:
+    return {name: column[number] for name, column in columns.items()}
+
+
+def _of_recordings(
+    path: Path, name: str, column: np.ndarray, length: np.ndarray, borders: np.ndarray
+) -> list[Any]:
+    """A further array of an npz, by recording."""
+    if column.shape == length.shape:
+        return column.tolist()
+    if column.shape != (length.sum(),) or column.dtype.kind not in "iuf":
+        raise RecordsError(
+            f"{path}: {name!r} must have one value per recording ({len(length)}) or one number per sample "
+            f"({length.sum():,}); got {column.dtype} {column.shape}."
+        )
+    return np.split(column, borders)
 
 
 def _if_named(trial: str) -> tuple[str, ...]:
@@ -198,6 +242,12 @@ def _names(arrays: dict[str, np.ndarray]) -> str:
 
 
 def _refuse_missing_values(path: Path, recordings: list[Recording]) -> None:
+    for r in recordings:
+        for name, value in r.further.items():
+            if isinstance(value, float | np.ndarray) and not np.isfinite(value).all():
+                raise RecordsError(
+                    f"{path}: {name!r} has missing or infinite values, first in {r.name}. Fill or cut the gaps first."
+                )
     bad = [r for r in recordings if not np.isfinite(r.x).all()]
     if bad:
         count = int((~np.isfinite(bad[0].x)).sum())

@@ -1,20 +1,23 @@
 """USC-HAD (Zhang & Sawchuk 2012): the official .mat tree, as a folder or a zip, and a compact npz of it.
 
 Activity and trial come from the file name, the subject from the folder: fields of the official files
-disagree with both, are misspelt, or are missing; only `sensor_readings` is read.
+disagree with both, are misspelt, or are missing; only `sensor_readings` is read, and what the person is
+like where it is asked for.
 """
 
 from __future__ import annotations
 
 import io
+import json
 import re
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path, PurePosixPath
+from typing import Any
 
 import numpy as np
 
-from keshi.errors import RecordsError
+from keshi.errors import DomainError, RecordsError
 from keshi.records.windows import Recording
 
 USC_HAD_RATE = 100.0  # samples per second
@@ -23,6 +26,7 @@ USC_HAD_ACTIVITIES = (
     "walking forward", "walking left", "walking right", "walking upstairs", "walking downstairs", "running",
     "jumping", "sitting", "standing", "sleeping", "elevator up", "elevator down",
 )  # fmt: skip
+USC_HAD_PEOPLE = ("age", "height", "weight")  # years, cm, kg; written as '27', '164cm', '43kg'
 LARGEST_MAT_BYTES = 64 * 2**20  # the largest official file holds 0.7 MB; a zip bomb must not fill memory
 
 _MAT_NAME = re.compile(r"^a(\d+)t(\d+)\.mat$", re.IGNORECASE)
@@ -34,8 +38,12 @@ def looks_like_usc_had(path: Path) -> bool:
     return any(True for _ in _members(path))
 
 
-def read_usc_had_tree(path: Path) -> list[Recording]:
-    """Read Subject<n>/a<activity>t<trial>.mat from a folder or zip, by subject, activity and trial."""
+def read_usc_had_tree(path: Path, *, further: Sequence[str] = ()) -> list[Recording]:
+    """Read Subject<n>/a<activity>t<trial>.mat from a folder or zip, by subject, activity and trial.
+
+    `further` names what of the person is kept with the recordings: age, height or weight.
+    """
+    _check_further(further)
     found: dict[tuple[int, int, int], tuple[str, bytes]] = {}
     for name, content in _members(path, contents=True):
         key = _key(name)
@@ -49,8 +57,8 @@ def read_usc_had_tree(path: Path) -> list[Recording]:
         raise RecordsError(f"{path}: no file named Subject<n>/a<activity>t<trial>.mat was found in it.")
     recordings = []
     for (subject, activity, trial), (name, content) in sorted(found.items()):
-        x = _sensor_readings(f"{path}: {name}", content)
-        recordings.append(Recording(x, activity, subject, trial, USC_HAD_RATE))
+        x, person = _sensor_readings(f"{path}: {name}", content, further)
+        recordings.append(Recording(x, activity, subject, trial, USC_HAD_RATE, person))
     return recordings
 
 
@@ -60,8 +68,11 @@ def is_compact_usc_had(arrays: dict[str, np.ndarray]) -> bool:
     return needed <= set(arrays)
 
 
-def decode_compact_usc_had(arrays: dict[str, np.ndarray], source: str) -> list[Recording]:
+def decode_compact_usc_had(
+    arrays: dict[str, np.ndarray], source: str, *, further: Sequence[str] = ()
+) -> list[Recording]:
     """Rebuild the trials of a compact npz: integrate the differences inside every trial, then rescale."""
+    _check_further(further)
     length = arrays["length"].astype(np.int64)
     end = np.cumsum(length)
     total = int(end[-1])
@@ -81,7 +92,31 @@ def decode_compact_usc_had(arrays: dict[str, np.ndarray], source: str) -> list[R
     names = zip(
         arrays["activity"].tolist(), arrays["subject"].tolist(), arrays["trial"].tolist(), strict=True
     )
-    return [Recording(part, a, s, t, USC_HAD_RATE) for part, (a, s, t) in zip(parts, names, strict=True)]
+    if further and "meta_json" not in arrays:
+        raise RecordsError(f"{source} has no array 'meta_json' with {', '.join(further)} of the people.")
+    fields = json.loads(str(arrays["meta_json"])) if further else [{}] * len(parts)
+    people = [_person(one, further, f"{source}: meta_json") for one in fields]
+    rows = zip(parts, names, people, strict=True)
+    return [Recording(part, a, s, t, USC_HAD_RATE, person) for part, (a, s, t), person in rows]
+
+
+def _check_further(names: Sequence[str]) -> None:
+    if absent := [name for name in names if name not in USC_HAD_PEOPLE]:
+        raise DomainError(
+            f"USC-HAD knows {', '.join(USC_HAD_PEOPLE)} of its people, and no {', '.join(absent)}."
+        )
+
+
+def _person(fields: dict[str, Any], names: Sequence[str], source: str) -> dict[str, float]:
+    """The numbers in the fields of these names, without their units."""
+    found = {}
+    for name in names:
+        text = str(np.asarray(fields.get(name, "")).squeeze())
+        number = re.match(r"\s*(\d+(\.\d+)?)", text)
+        if number is None:
+            raise RecordsError(f"{source} has no number in its field {name!r}, but {text!r}.")
+        found[name] = float(number[1])
+    return found
 
 
 def _key(name: str) -> tuple[int, int, int]:
@@ -123,13 +158,16 @@ def _members(path: Path, *, contents: bool = False) -> Iterator[tuple[str, bytes
         raise RecordsError(f"{path} is not a complete zip file ({error}). Download it again.") from error
 
 
-def _sensor_readings(source: str, content: bytes) -> np.ndarray:
+def _sensor_readings(
+    source: str, content: bytes, further: Sequence[str]
+) -> tuple[np.ndarray, dict[str, float]]:
+    """The samples of one file, and what it says of its person."""
     from scipy.io import loadmat
 
     if not content:
         raise RecordsError(f"{source} is empty.")
     try:
-        fields = loadmat(io.BytesIO(content), variable_names=["sensor_readings"])  # type: ignore[arg-type]
+        fields = loadmat(io.BytesIO(content), variable_names=["sensor_readings", *further])  # type: ignore[arg-type]
     except Exception as error:  # scipy lets many types escape from a damaged file (zlib, struct, its own)
         raise RecordsError(
             f"{source} is not a complete MATLAB file ({type(error).__name__}: {error}). Download it again."
@@ -141,4 +179,4 @@ def _sensor_readings(source: str, content: bytes) -> np.ndarray:
         raise RecordsError(
             f"{source}: 'sensor_readings' must be samples x 6 numbers, got {x.dtype} {x.shape}."
         )
-    return x.astype(np.float32)
+    return x.astype(np.float32), _person(fields, further, source)

@@ -6,13 +6,15 @@ A window never crosses the end of a recording, so it has one label, one subject 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Hashable, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Hashable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
 from keshi._validate import one_of, positive_integer, same_length
 from keshi.errors import DomainError, RecordsError
+from keshi.records.further import per_window
 
 COUNTING_RULES = ("full", "half-open")
 
@@ -21,7 +23,8 @@ COUNTING_RULES = ("full", "half-open")
 class Recording:
     """One uninterrupted recording: x (length, channels), one label, one subject, the trial's name.
 
-    `rate` is in samples per second, where it is known.
+    `rate` is in samples per second, where it is known. `further` has other columns of it by name: one value, or an
+    array of one number a sample; nothing is trained on them.
     """
 
     x: np.ndarray
@@ -29,6 +32,7 @@ class Recording:
     subject: Hashable
     trial: Hashable = 0
     rate: float | None = None
+    further: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def name(self) -> str:
@@ -40,7 +44,8 @@ class Windows:
     """Windows x (n, channels, length) float32 with, per window, label, subject, trial and start.
 
     `trial` numbers the recordings (0, 1, ...), so windows with the same number may overlap; `start` is the
-    window's first sample within its recording. Both are what honest splits and intervals need.
+    window's first sample within its recording. Both are what honest splits and intervals need. `further` has other
+    columns by name, a value a window.
     """
 
     x: np.ndarray
@@ -48,9 +53,11 @@ class Windows:
     subject: np.ndarray
     trial: np.ndarray
     start: np.ndarray
+    further: Mapping[str, np.ndarray] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        same_length(x=self.x, label=self.label, subject=self.subject, trial=self.trial, start=self.start)
+        named = {"x": self.x, "label": self.label, "subject": self.subject, "trial": self.trial}
+        same_length(**named, start=self.start, **{f"further {k}": v for k, v in self.further.items()})
         if self.x.ndim != 3:
             raise RecordsError(
                 f"windows must be (n, channels, length), got an array of shape {self.x.shape}."
@@ -75,7 +82,10 @@ class Windows:
 
     def take(self, rows: np.ndarray) -> Windows:
         """The windows that an index array or a boolean mask names."""
-        return Windows(self.x[rows], self.label[rows], self.subject[rows], self.trial[rows], self.start[rows])
+        further = {name: column[rows] for name, column in self.further.items()}
+        return Windows(
+            self.x[rows], self.label[rows], self.subject[rows], self.trial[rows], self.start[rows], further
+        )
 
 
 @dataclass(frozen=True)
@@ -135,7 +145,7 @@ def segment(
         raise RecordsError("there are no recordings to cut into windows.")
     _same_channels(recordings)
 
-    pieces, starts, owners, short = [], [], [], []
+    pieces, starts, owners, further, short = [], [], [], [], []
     for number, recording in enumerate(recordings):
         begin = window_starts(len(recording.x), window=window, stride=stride, counting=counting)
         if begin.size == 0:
@@ -145,6 +155,7 @@ def segment(
         pieces.append(np.ascontiguousarray(views[begin], dtype=np.float32))
         starts.append(begin)
         owners.append(np.full(begin.size, number))
+        further.append(recording.further)
     if short and (too_short == "refuse" or not pieces):
         shown = "; ".join(short[:5]) + ("; ..." if len(short) > 5 else "")
         raise RecordsError(
@@ -158,6 +169,7 @@ def segment(
         subject=_column([r.subject for r in recordings])[trial],
         trial=trial,
         start=np.concatenate(starts),
+        further=per_window(further, starts, window=window),
     )
 
 
