@@ -5,7 +5,7 @@ import pytest
 from sklearn.metrics import f1_score, r2_score
 
 from keshi.auditing import use_probe
-from keshi.auditing.use_probe import check_uses, measure_use
+from keshi.auditing.use_probe import check_uses, measure_use, measure_uses
 from keshi.errors import DomainError, RecordsError
 
 ROWS = 600
@@ -58,7 +58,10 @@ def test_the_figures_are_those_of_scikit_learn_and_the_floor_says_always_the_sam
     assert found.floor == pytest.approx(f1_score(side[rows["known"]], always, average="macro"))
 
 
-def test_the_interval_over_recordings_is_that_of_the_figure_recomputed_on_drawn_rows() -> None:
+def test_the_interval_over_recordings_is_that_of_the_figure_recomputed_on_drawn_rows(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(use_probe, "DRAWS", 20)
     rng = np.random.default_rng(1)
     truth, recording = rng.integers(0, 3, 300), np.repeat(np.arange(30), 10)
     said = np.where(rng.random(300) < 0.7, truth, 0)
@@ -91,3 +94,16 @@ def test_an_attribute_without_two_values_or_with_gaps_is_refused() -> None:
         check_uses({"pulse": np.array([1.0, np.nan, 2.0, 3.0])}, subject)
     with pytest.raises(ValueError, match="use pulse"):
         check_uses({"pulse": np.ones(3)}, subject)
+
+
+def test_nobody_is_a_stranger_where_too_few_people_would_be_left() -> None:
+    z, subject, side, _ = world(telling=4.0)
+    subject, learn = subject % 3, np.arange(ROWS) < 400
+    for most, has_strangers in ((1, True), (2, False)):
+        found = measure_uses(
+            {"side": side}, subject, {"features": z, "softmax": None}, learn=learn, strange=subject < most,
+            trial=np.arange(ROWS) // 20,
+        )  # fmt: skip
+        assert set(found["side"]) == {"features"}
+        assert (found["side"]["features"].unknown is not None) == has_strangers
+        assert found["side"]["features"].known.score > 0.9

@@ -93,3 +93,12 @@ def test_the_clipping_norm_is_a_quantile_of_norms() -> None:
     z = np.diag([1.0, 2.0, 3.0]).astype(np.float32)
     assert clipping_norm(z) == 2.0
     assert clipping_norm(z, quantile=1.0) == 3.0
+
+
+def test_little_noise_promises_no_differential_privacy_and_no_delta_above_1() -> None:
+    weak = certify(noise=0.25, dimension=16, shares=np.ones(10), windows=18)
+    assert weak.delta == 1
+    assert weak.accuracy > 0.99
+    assert "no local differential privacy to speak of (epsilon 720)" in weak.sentence
+    worthy = certify(noise=1.0, dimension=16, shares=np.ones(10))
+    assert "(10.00, 1.00065e-05)-local differential privacy" in worthy.sentence

@@ -4,6 +4,7 @@ import contextlib
 import io
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -268,23 +269,29 @@ def test_features_are_attacked_with_gates_and_a_page_and_files_of_other_arrays_r
     who = np.repeat(np.arange(4), 200)
     z = rng.normal(size=(800, 3)) + 4 * who[:, None]
     y = rng.integers(0, 2, 800)
-    np.savez("z.npz", z=z, s=who, y=y, p=np.eye(2)[y])
+    np.savez("z.npz", z=z, s=who, y=y, p=np.eye(2)[y], pulse=z[:, 0], worn=np.where(y, "left", "right"))
     np.savez("blind.npz", z=rng.normal(size=(800, 3)), s=who)
     ours = ("--features", "z.npz", "--subject", "s")
     code, said, _ = main(
         *ours, "--label", "y", "--softmax", "p", "--compare", "blind.npz", "--fail-above", "risk=0.05",
-        "-o", "z.html",
+        "--use", "pulse", "--use", "worn", "-o", "z.html",
     )  # fmt: skip
     assert code == 1
     assert "LEAK." in said
     assert "No --trial was given" in said
     assert "worst attacker on softmax" in said
+    assert "use pulse, R2 of a linear probe, unknown people: 1.000 [" in said
+    # the label is in the softmax and not in the features
+    assert re.search(
+        r"use worn, macro-F1 .*, known people: 0\.[3-6].*; softmax 1\.000, .*always the same", said
+    )
     assert "gate risk (limit 0.05)" in said
     page = Path("z.html").read_text()
     for text in (
         "LEAK: attacker linear names",
         "softmax only",
         "second release",
+        "Uses beyond the label",
         "What this does not protect",
     ):
         assert text in page
@@ -293,6 +300,7 @@ def test_features_are_attacked_with_gates_and_a_page_and_files_of_other_arrays_r
     code, _, said = main(*ours, "--fail-above", "membership=0.1")
     assert code == 2
     assert "for features, leak, risk, identification" in said
+    assert main(*ours, "--use", "shoe")[0] == main(*ours, "--use", "s")[0] == 2
     np.savez("others.npz", z=z, s=who[::-1])
     code, _, said = main(*ours, "--compare", "others.npz")
     assert code == 2

@@ -86,16 +86,42 @@ def test_every_attacker_and_every_control_stands_beside_the_features(
 ) -> None:
     more = people_csv.read_text().splitlines()
     more += [line.replace(",run,", f",{new},") for new in ("hop", "row") for line in more if ",run," in line]
-    people_csv.write_text("\n".join(more) + "\n")
+    # a sensor on the left turns ax round; a height is the same in all rows of a person
+    named = [f"{more[0]},worn,height"]
+    for number, line in enumerate(more[1:]):
+        person, activity, ax, ay = line.split(",")
+        side = "left" if number % 80 < 40 else "right"
+        named.append(f"{person},{activity},{float(ax) + 5 * (side == 'left')},{ay},{side},1.{ord(person[0])}")
+    people_csv.write_text("\n".join(named) + "\n")
     out = tmp_path / "run"
-    result = run(people_csv, *COLUMNS, "--leave-out", "hop,row", "--unknown", "Dee,Eve", "-o", out)
+    result = run(
+        people_csv,
+        *COLUMNS,
+        "--leave-out",
+        "hop,row",
+        "--unknown",
+        "Dee,Eve",
+        "--use",
+        "worn,height",
+        "-o",
+        out,
+    )
     text = result.stdout  # type: ignore[attr-defined]
     assert text.startswith("maxent, strength 1, 2 rounds")
     for attacker in ("linear", "15 nearest", "boosted trees", "sensor offset", "noise aware"):
         assert f"\n  {attacker} " in text
     assert "left-out labels, F1 of a probe" in text
+    assert "worn, macro-F1, known people" in text
+    assert "height is the same in all windows of a person" in text
     audit = json.loads((out / "private" / "audit.json").read_text())
     assert audit["left_out_labels"] == ["hop", "row"]
+    assert audit["uses_without_features"]["raw window"]["worn"]["unknown"]["score"] > 0.9
+    assert (
+        set(audit["after"]["uses"])
+        == set(audit["uses_without_features"]["softmax only"])
+        == {"worn", "height"}
+    )
+    assert encoder_saw_two_channels(out)
     assert set(audit["without_features"]) == {
         "majority", "true label only", "predicted label only", "softmax only", "raw window"
     }  # fmt: skip
@@ -107,6 +133,11 @@ def test_every_attacker_and_every_control_stands_beside_the_features(
     )
     found = min(audit["without_features"][name] for name in ("softmax only", "predicted label only"))
     assert ("If the label is all that is wanted" in text) == (found <= worst)
+
+
+def encoder_saw_two_channels(out: Path) -> bool:
+    """Whether what is only to be measured stayed out of the training."""
+    return CensoredEncoder.load(out / "release").channels == 2
 
 
 def test_a_label_to_leave_out_that_is_not_there_is_refused(people_csv: Path, tmp_path: Path) -> None:

@@ -43,6 +43,35 @@ def test_a_trial_column_that_was_named_must_exist(tmp_path: Path) -> None:
         read_recordings(tmp_path / "r.npz", trial="session")
 
 
+def test_further_columns_of_a_csv_are_no_channels_and_a_new_class_begins_a_recording(tmp_path: Path) -> None:
+    text = "subject,label,worn,pulse,ax\n1,0,left,70.5,1\n1,0,left,71.5,2\n1,0,right,72.0,3\n"
+    path = write(tmp_path / "r.csv", text)
+    first, second = read_recordings(path, further=["worn", "pulse"])
+    assert [first.x.tolist(), second.x.tolist()] == [[[1], [2]], [[3]]]
+    assert [first.further["worn"], second.further["worn"]] == ["left", "right"]
+    assert first.further["pulse"].tolist() == [70.5, 71.5]
+    with pytest.raises(DomainError, match=r"no column 'side'.*--use"):
+        read_recordings(path, further=["side"])
+    with pytest.raises(DomainError, match="label and subject are no further column"):
+        read_recordings(path, further=["subject"])
+    gap = write(tmp_path / "gap.csv", text.replace("71.5", ""))
+    with pytest.raises(RecordsError, match="column 'pulse' has missing values, the first in line 3"):
+        read_recordings(gap, further=["worn", "pulse"])
+
+
+def test_further_arrays_of_an_npz_have_a_value_a_recording_or_a_sample(tmp_path: Path) -> None:
+    path = tmp_path / "r.npz"
+    np.savez(path, **GOOD, worn=["left", "right"], pulse=np.arange(5), gap=[1.0, np.nan], odd=np.zeros(3))
+    first, second = read_recordings(path, further=["worn", "pulse"])
+    assert (first.further["worn"], second.further["pulse"].tolist()) == ("left", [2, 3, 4])
+    with pytest.raises(
+        RecordsError, match=r"'odd' must have one value per recording \(2\) or one number per"
+    ):
+        read_recordings(path, further=["odd"])
+    with pytest.raises(RecordsError, match="'gap' has missing or infinite values, first in subject 2"):
+        read_recordings(path, further=["gap"])
+
+
 def test_channels_can_be_named(tmp_path: Path) -> None:
     path = write(tmp_path / "r.csv", "time,subject,label,ax,ay\n2020-01-01,1,0,1,5\n2020-01-02,1,0,2,6\n")
     with pytest.raises(RecordsError, match="channels must be numbers, but 'time' hold other values"):

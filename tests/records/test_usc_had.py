@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from scipy.io import savemat
 
-from keshi.errors import RecordsError
+from keshi.errors import DomainError, RecordsError
 from keshi.records import usc_had
 from keshi.records.recordings import read_recordings
 
@@ -57,6 +57,18 @@ def test_a_zip_is_read_like_the_folder_and_foreign_files_are_passed_over(tmp_pat
 def test_the_folder_of_one_subject_can_be_read_alone(tmp_path: Path) -> None:
     write_trial(tmp_path, 5, 1, 1)
     assert read_recordings(tmp_path / "Subject5")[0].subject == 5
+
+
+def test_what_the_person_is_like_is_read_where_it_is_asked_for(tmp_path: Path) -> None:
+    write_trial(tmp_path, 1, 1, 1, height="164cm", weight="43kg", age="27")
+    found = read_recordings(tmp_path, further=["height", "age"])
+    assert found[0].further == {"height": 164.0, "age": 27.0}
+    assert read_recordings(tmp_path)[0].further == {}
+    with pytest.raises(DomainError, match="knows age, height, weight of its people, and no shoe"):
+        read_recordings(tmp_path, further=["shoe"])
+    write_trial(tmp_path, 1, 1, 2, height="tall")
+    with pytest.raises(RecordsError, match=r"a1t2\.mat has no number in its field 'height', but 'tall'"):
+        read_recordings(tmp_path, further=["height"])
 
 
 @pytest.mark.parametrize("keep", [0, 1, 60, 200, 700])

@@ -149,3 +149,19 @@ def test_scaling_refuses_other_channels_and_no_windows() -> None:
         scaler.apply(np.ones((2, 4, 4)))
     with pytest.raises(RecordsError, match="no windows"):
         Standardizer.fit(np.ones((0, 3, 4)))
+
+
+def test_further_columns_follow_their_windows_and_samples_are_averaged() -> None:
+    x = np.zeros((30, 2), dtype=np.float32)
+    pulse = np.arange(30.0)
+    recordings = [
+        Recording(x, "run", "Ann", further={"worn": "left", "height": 164, "pulse": pulse}),
+        Recording(x[:20], "sit", "Bob", further={"worn": "right", "height": 171.5, "pulse": pulse[:20]}),
+    ]
+    windows = segment(recordings, window=10, stride=10)
+    assert windows.further["worn"].tolist() == ["left"] * 3 + ["right"] * 2
+    assert windows.further["height"].tolist() == [164] * 3 + [171.5] * 2
+    assert windows.further["pulse"].tolist() == [4.5, 14.5, 24.5, 4.5, 14.5]
+    assert windows.take(np.array([4, 0])).further["pulse"].tolist() == [14.5, 4.5]
+    with pytest.raises(RecordsError, match="same further columns; some lack one of \\['height'\\]"):
+        segment([Recording(x, 0, 1, further={"height": 1}), Recording(x, 0, 1)], window=10)

@@ -14,6 +14,7 @@ from keshi.auditing.feature_audit import FeatureAudit
 from keshi.auditing.gates import check_gates
 from keshi.auditing.identification import Identification
 from keshi.auditing.release_audit import audit_release
+from keshi.auditing.use_probe import UseFigures, UseScore
 from keshi.reports.array_audit import array_audit_report
 from keshi.reports.audit import NO_STATEMENT, audit_report
 from keshi.reports.checklist import OWNER, disclosure_checklist
@@ -146,9 +147,11 @@ def images_report():
 def features_report():
     """The page of features, from made-up figures."""
     one = Identification(0.6, 0.5, 0.7, 0.1, 0.8, 1.2, 5, 10, 400, 0.45)
+    use = UseFigures("macro-F1", UseScore(0.7, 0.6, 0.8, 0.4, 400), None, True)
     found = FeatureAudit(
-        {"linear": one, "800-200": one}, 0.1, 0.2, 0.9, 10, 900, 400, 60, beside={"softmax": one}
-    )
+        {"linear": one, "800-200": one}, 0.1, 0.2, 0.9, 10, 900, 400, 60, beside={"softmax": one},
+        uses={"worn": {"features": use, "softmax": use}},
+    )  # fmt: skip
     gates = check_gates(found, {"risk": 0.05})
     return feature_audit_report(found, has_trials=True, gates=gates)
 
@@ -159,6 +162,8 @@ def test_the_page_of_features_names_the_worst_attacker_the_floor_and_the_gate():
     assert page.index("What was found") < page.index("At a glance")
     assert "0 of 1" in page
     for row in ("softmax only", "most frequent person of the true label", "macro-F1 of the label"):
+        assert row in page
+    for row in ("The same in all rows of a person, and so hidden with the person: worn.", "0.600 to 0.800"):
         assert row in page
 
 

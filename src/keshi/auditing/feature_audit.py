@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import html
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -18,6 +18,7 @@ from keshi.auditing.attackers import ATTACKERS, Task, naming_task, score, sensor
 from keshi.auditing.identification import HIDDEN, Identification, identify, label_only_rate, trial_interval
 from keshi.auditing.labels import macro_f1
 from keshi.auditing.release_attacks import FALSE_ALARM, Risk
+from keshi.auditing.use_probe import UseFigures, check_uses, measure_uses
 from keshi.auditing.verification import Verification, verify
 from keshi.errors import DomainError, RecordsError
 
@@ -45,6 +46,7 @@ class FeatureAudit:
             None with fewer than four people, or where nobody has two recordings of a label.
         beside: What -> the worst attacker on it, over the same rows: "softmax" (the least that tells the label), "raw"
             (what the features were made from), "second release".
+        uses: Attribute to go on measuring -> what ("features", and what is beside them) -> how well a probe reads it.
     """
 
     attackers: dict[str, Identification]
@@ -59,6 +61,7 @@ class FeatureAudit:
     predicted_only: float | None = None
     beside: dict[str, Identification] = field(default_factory=dict)
     verification: Verification | None = None
+    uses: dict[str, dict[str, UseFigures]] = field(default_factory=dict)
 
     @property
     def worst(self) -> tuple[str, Identification]:
@@ -153,6 +156,7 @@ def audit_features(
     softmax: np.ndarray | None = None,
     raw: np.ndarray | None = None,
     compare: np.ndarray | None = None,
+    uses: Mapping[str, np.ndarray] | None = None,
     test_share: float = TEST_SHARE,
     seed: int = 0,
     max_epochs: int = 30,
@@ -170,6 +174,8 @@ def audit_features(
         raw: (n, ...) what z was made from: the other yardstick. Windows (n, channels, length), or with both the other
             way round, also make an attacker on z who guesses the channels' means from it, see `sensor_offset`.
         compare: (n, ...) other features of the same rows, a second release.
+        uses: Name -> (n,) what the features are to serve beside the label, such as where the sensor sat (classes) or a
+            heart rate (numbers with fractions, or more than ten whole ones): a use, no secret, see use_probe.py.
         test_share: Of every person's trials.
         seed: Of the split and the attackers.
         max_epochs: See `identify`.
@@ -180,6 +186,7 @@ def audit_features(
     """
     arrays = {"z": z, "subject": subject, "softmax": softmax, "raw": raw, "compare": compare}
     same_length(**{name: one for name, one in arrays.items() if one is not None})
+    check_uses(uses or {}, subject)
     in_range("test_share", test_share, 0.0, 1.0, open_ends=True)
     person, who = np.unique(subject, return_inverse=True)
     recording = np.arange(len(z)) if trial is None else np.unique(trial, return_inverse=True)[1]
@@ -247,7 +254,11 @@ def audit_features(
         None if guess is None else label_only_rate(guess[known], subject[known], guess[held], subject[held]),
         beside,
         _verified(z, subject, recording, label, seed=seed),
-    )
+        measure_uses(
+            uses or {}, subject, {"features": z, **others}, learn=~held, strange=_strange(subject, seed=seed),
+            trial=recording, seed=seed,
+        ),
+    )  # fmt: skip
 
 
 def _identified(
@@ -277,8 +288,7 @@ def _verified(
     z: np.ndarray, subject: np.ndarray, recording: np.ndarray, label: np.ndarray | None, *, seed: int
 ) -> Verification | None:
     """Strangers told apart; None where there are too few people or recordings."""
-    people = np.random.default_rng(seed).permutation(np.unique(subject))
-    strange = np.isin(subject, people[: max(2, round(STRANGERS * len(people)))])
+    strange = _strange(subject, seed=seed)
     try:
         return verify(
             z[~strange],
@@ -291,6 +301,12 @@ def _verified(
         )
     except DomainError:
         return None
+
+
+def _strange(subject: np.ndarray, *, seed: int) -> np.ndarray:
+    """Whose rows are kept as strangers', bool (n,): three tenths of the people, two at least."""
+    people = np.random.default_rng(seed).permutation(np.unique(subject))
+    return np.isin(subject, people[: max(2, round(STRANGERS * len(people)))])
 
 
 def _held_out(who: np.ndarray, recording: np.ndarray, *, test_share: float, seed: int) -> np.ndarray:

@@ -113,8 +113,38 @@ def measure_use(
         "R2" if amount else "macro-F1",
         tried(np.arange(len(use))[known]),
         tried(others) if len(others) else None,
-        pairs == people.max() + 1,
+        bool(pairs == people.max() + 1),
     )
+
+
+def measure_uses(
+    uses: Mapping[str, np.ndarray],
+    subject: np.ndarray,
+    features: Mapping[str, np.ndarray | None],
+    *,
+    learn: np.ndarray,
+    strange: np.ndarray,
+    trial: np.ndarray,
+    seed: int = 0,
+) -> dict[str, dict[str, UseFigures]]:
+    """Every attribute on every kind of features that is there: attribute -> kind -> figures.
+
+    Args:
+        features: kind -> (n, ...), None where it was not given.
+        learn: (n,) whether a row may be learnt from; the others are held out.
+        strange: (n,) whose rows are kept as strangers'. Where that leaves fewer than two people, or nothing held out
+            of them, nobody is one.
+    """
+    strange = strange & (len(np.unique(subject[~strange])) > 1) & bool((~learn & ~strange).any())
+    parts = {"learn": learn & ~strange, "known": ~learn & ~strange, "unknown": strange}
+    return {
+        name: {
+            kind: measure_use(use, subject, z, trial=trial, seed=seed, **parts)
+            for kind, z in features.items()
+            if z is not None
+        }
+        for name, use in uses.items()
+    }
 
 
 def _linear_probe(
@@ -171,5 +201,8 @@ def _interval(
             else:
                 right, marked = np.split(total, 2)
                 found[draw] = np.mean(2 * right[marked > 0] / marked[marked > 0])
-    lower, upper = np.nanquantile(np.where(np.isfinite(found), found, np.nan), [0.025, 0.975])
+    found = found[np.isfinite(found)]
+    if len(found) == 0:  # a measurement that never varies in these rows
+        return float("nan"), float("nan")
+    lower, upper = np.quantile(found, [0.025, 0.975])
     return float(lower), float(upper)

@@ -23,6 +23,7 @@ from keshi.privacy.accounting import delta_slack, epsilon_from_mu, grid_distance
 
 GRID = 2**20  # steps per clipping norm: rounding is a millionth of it, and the noise is drawn in whole steps
 CERTIFICATE_FILE = "certificate.json"
+WORTHLESS_DELTA = 1e-3  # local differential privacy with a larger delta says nothing of anybody
 HALVINGS = 200  # of a bisection in double precision
 
 
@@ -57,11 +58,13 @@ class Certificate:
 
     @property
     def sentence(self) -> str:
+        local = f"({self.epsilon:.2f}, {self.delta:g})-local differential privacy"
+        if self.delta > WORTHLESS_DELTA:
+            local = f"no local differential privacy to speak of (epsilon {self.epsilon:.0f})"
         trial = "one window" if self.windows == 1 else f"all {self.windows} windows of a trial"
         return (
             f"From {trial} no attacker names the person more often than {self.accuracy:.3f} (guessing "
-            f"{self.guess:.3f}); at most {self.bits:.2f} bits; ({self.epsilon:.2f}, {self.delta:g})-local differential "
-            "privacy."
+            f"{self.guess:.3f}); at most {self.bits:.2f} bits; {local}."
         )
 
 
@@ -104,7 +107,7 @@ def certify(
         bits=nats / math.log(2),
         mu=mu,
         epsilon=epsilon,
-        delta=delta + delta_slack(slack, epsilon),
+        delta=min(1.0, delta + delta_slack(slack, epsilon)),  # with little noise the grid's share outgrows it
         guess=float(shares.max()),
     )
 

@@ -73,6 +73,12 @@ def audit(
     raw: str | None = typer.Option(
         None, "--raw", help="With --features: array of what they were made from, attacked beside them."
     ),
+    use: list[str] = typer.Option(
+        [],
+        "--use",
+        help="With --features: array of what they are to serve beside the label, such as where the sensor sat. No "
+        "secret: it is good where it is read off well. May be repeated.",
+    ),
     extracted: str | None = typer.Option(
         None, "--extracted", help="With images: array of your own features of each, for both distances."
     ),
@@ -114,7 +120,7 @@ def audit(
                 "missing": missing,
             },
             "arrays": {"extracted": extracted, "cnn": cnn},
-            "features": {"subject": subject, "trial": trial, "softmax": softmax, "raw": raw},
+            "features": {"subject": subject, "trial": trial, "softmax": softmax, "raw": raw, "use": use},
             "releases": {"a release": synthetic, "train": train, "holdout": holdout},
         },
     )
@@ -124,7 +130,7 @@ def audit(
 
         audit_features_file(
             order, features, subject=subject, label=label, trial=trial, softmax=softmax, raw=raw,
-            compare=compare, seed=seed,
+            compare=compare, uses=use, seed=seed,
         )  # fmt: skip
         return
     assert synthetic is not None

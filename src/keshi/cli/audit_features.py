@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,6 +12,7 @@ if TYPE_CHECKING:
     import numpy as np
 
     from keshi.auditing.feature_audit import FeatureAudit
+    from keshi.auditing.use_probe import UseFigures
     from keshi.cli.audit_output import Order
 
 
@@ -24,6 +26,7 @@ def audit_features_file(
     softmax: str | None,
     raw: str | None,
     compare: Path | None,
+    uses: Sequence[str],
     seed: int,
 ) -> None:
     """Attack the features in an npz file and say how well the person is named."""
@@ -35,7 +38,10 @@ def audit_features_file(
     if subject is None:
         raise typer.BadParameter("say which array names the person: --subject.", param_hint="--features")
     roles = {"subject": subject, "label": label, "trial": trial, "softmax": softmax, "raw": raw}
-    arrays = read_features(path, roles)
+    if taken := [name for name in uses if name in roles.values()]:
+        raise typer.BadParameter(f"{taken[0]} is given as another option already.", param_hint="--use")
+    further = {f"use {name}": name for name in uses}
+    arrays = read_features(path, {**roles, **further})
     second = None
     if compare is not None:
         beside = read_features(compare, {"subject": subject, "trial": trial})
@@ -52,6 +58,7 @@ def audit_features_file(
             softmax=arrays.get("softmax"),
             raw=arrays.get("raw"),
             compare=second,
+            uses={name: arrays[role] for role, name in further.items()},
             seed=seed,
             progress=lambda what: advance(next(steps), 3 * parts, what),
         )
@@ -144,11 +151,31 @@ def feature_lines(found: FeatureAudit, *, has_trials: bool) -> list[str]:
         lines.append(f"  knowing the true label alone: {found.label_only:.3f}")
     if found.label_macro_f1 is not None:
         lines.append(f"  macro-F1 of the label, logistic regression: {found.label_macro_f1:.3f}")
+    for name, each in found.uses.items():
+        lines += use_lines(name, each)
     if not has_trials:
         lines.append("  No --trial was given: where windows overlap, these figures are too high.")
     if better := better_deal(found):
         lines.append(f"  {better}")
     lines.append(f"{found.verdict.upper()}." + (f" {found.reason}." if found.reason else ""))
+    return lines
+
+
+def use_lines(name: str, each: Mapping[str, UseFigures]) -> list[str]:
+    """How well one attribute is read off the features, and off what stands beside them."""
+    lines = []
+    first = each["features"]
+    for people in ("known", "unknown"):
+        shown = {what: getattr(figures, people) for what, figures in each.items()}
+        if (one := shown.pop("features")) is not None:
+            beside = [f"{what} {other.score:.3f}" for what, other in shown.items()]
+            beside.append(f"always the same answer {one.floor:.3f}")
+            lines.append(
+                f"  use {name}, {first.measure} of a linear probe, {people} people: {one.score:.3f} "
+                f"[{one.lower:.3f}, {one.upper:.3f}]; {', '.join(beside)}"
+            )
+    if first.of_person:
+        lines.append(f"  {name} is the same in all rows of a person: what hides the person hides it, too")
     return lines
 
 

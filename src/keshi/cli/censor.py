@@ -58,6 +58,11 @@ def censor(
         None,
         help="Labels left out of training, with commas: what else the features are good for is tried on them.",
     ),
+    use: str = typer.Option(
+        None,
+        help="Further columns to go on measuring, with commas, such as where the sensor sat or a heart rate: how well "
+        "they are read off the features is shown beside F1. Nothing is trained on them, and nothing hides them.",
+    ),
     suite: bool = typer.Option(True, help="Try all attackers; --no-suite: the 800-200 network alone."),
     onnx: bool = typer.Option(False, "--onnx", help="Also write release/encoder.onnx (needs keshi[onnx])."),
     quick: bool = typer.Option(
@@ -86,7 +91,7 @@ def censor(
     refuse_to_replace(output, overwrite=overwrite)  # now, rather than after hours of training
     windows, strangers = recorded_windows(
         recordings, label=label, subject=subject, trial=trial, channels=channels, rate=rate, window=window,
-        stride=stride, preset_windows=preset_windows, unknown=unknown, skip_short=skip_short,
+        stride=stride, preset_windows=preset_windows, unknown=unknown, skip_short=skip_short, uses=use,
     )  # fmt: skip
     options: dict[str, Any] = {
         name: value for name, value in (("target", target), ("pairs", pairs)) if value is not None
@@ -98,6 +103,7 @@ def censor(
         from keshi.cli.censor_budget import strength_under_budget
 
         refuse_with = {"--noise": noise, "--target": target, "--pairs": pairs, "--leave-out": leave_out}
+        refuse_with["--use"] = use
         if given := [name for name, value in refuse_with.items() if value is not None]:
             raise ValueError(f"--max-leak chooses the strength by itself and takes no {', '.join(given)}.")
         choice = strength_under_budget(
@@ -187,10 +193,32 @@ def _suite_lines(result: CensoringRun, columns: list[Any], row: Any) -> list[str
         lines.append(
             f"  the same probe on the plain network's softmax alone: {result.softmax_left_out_f1:.3f}"
         )
+    lines += _use_lines(result, columns, row)
     if "softmax only" in result.without_features:
         shown = ", ".join(f"{name} {share:.3f}" for name, share in result.without_features.items())
         lines.append(f"worst attacker without features: {shown}")
     return lines + ([result.better_deal] if result.better_deal else [])
+
+
+def _use_lines(result: CensoringRun, columns: list[Any], row: Any) -> list[str]:
+    """How well every further column is read off, beside the releases that are no features."""
+    lines = []
+    for name, first in result.after.uses.items():
+        for people in ("known", "unknown"):
+            if getattr(first, people) is None:
+                continue
+            shown = [getattr(f.uses[name], people).score for _, f in columns]
+            lines.append(row(f"{name}, {first.measure}, {people} people", [f"{one:.3f}" for one in shown]))
+            others = [
+                f"{what} {getattr(uses[name], people).score:.3f}"
+                for what, uses in result.uses_without_features.items()
+            ]
+            lines.append(f"  {', '.join(others)}, always the same answer {getattr(first, people).floor:.3f}")
+        if first.of_person:
+            lines.append(
+                f"  {name} is the same in all windows of a person: what hides the person hides it, too."
+            )
+    return lines
 
 
 def _certified_lines(result: CensoringRun) -> list[str]:

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from keshi.auditing.attackers import Naming
     from keshi.auditing.identification import Identification
+    from keshi.auditing.use_probe import UseFigures
     from keshi.censoring.certified import CertifiedEncoder
     from keshi.censoring.encoded import CensoredEncoder
     from keshi.records.windows import Windows
@@ -36,6 +37,7 @@ class LeakFigures:
         eer: equal error rate of telling strangers' windows apart, 0.5 being best; NaN where there are none.
         left_out_f1: macro F1 of a linear probe that learns labels left out of training from ten windows each; NaN
             where none were left out.
+        uses: how well each further column of the windows is read off by a linear probe.
     """
 
     f1_known: float
@@ -44,6 +46,7 @@ class LeakFigures:
     attackers: dict[str, Naming] = field(default_factory=dict)
     eer: float = math.nan
     left_out_f1: float = math.nan
+    uses: dict[str, UseFigures] = field(default_factory=dict)
 
     @property
     def worst(self) -> tuple[str, Naming | Identification]:
@@ -106,6 +109,8 @@ class Measurement:
             more["eer"] = self._eer(z_train, encoder.transform(self.strangers.x))
         if self.left_out is not None:
             more["left_out_f1"] = self._probe(encoder.transform(self.left_out.x))
+        if self.train.further:
+            more["uses"] = self._uses(z_train, z_known, encoder.transform(self.strangers.x))
         label: dict[str, Any] = {"f1_unknown": math.nan, **self.label_f1(encoder)}
         return LeakFigures(attacker=attacker, **label, **more)
 
@@ -133,6 +138,41 @@ class Measurement:
     def softmax_left_out_f1(self, encoder: CensoredEncoder) -> float:
         """The probe on left-out labels, from predicted probabilities alone; NaN where none were left out."""
         return math.nan if self.left_out is None else self._probe(encoder.predict_proba(self.left_out.x))
+
+    def uses_without_features(self, encoder: CensoredEncoder) -> dict[str, dict[str, UseFigures]]:
+        """What -> further column -> figures: of the softmax of `encoder`, and of the raw window; {} without columns."""
+        if not self.train.further:
+            return {}
+        parts = (self.train.x, self.known.x, self.strangers.x)
+        return {
+            "softmax only": self._uses(*(encoder.predict_proba(x) for x in parts)),
+            "raw window": self._uses(*(x.reshape(len(x), -1) for x in parts)),
+        }
+
+    def _uses(
+        self, z_train: np.ndarray, z_known: np.ndarray, z_strangers: np.ndarray
+    ) -> dict[str, UseFigures]:
+        import numpy as np
+
+        from keshi.auditing.use_probe import measure_use
+
+        parts = (self.train, self.known, self.strangers)
+        part = np.repeat(np.arange(3), [len(one) for one in parts])
+        z = np.concatenate([z_train, z_known, z_strangers])
+        subject, trial = (np.concatenate([getattr(p, name) for p in parts]) for name in ("subject", "trial"))
+        return {
+            name: measure_use(
+                np.concatenate([one.further[name] for one in parts]),
+                subject,
+                z,
+                learn=part == 0,
+                known=part == 1,
+                unknown=part == 2,
+                trial=trial,
+                seed=self.seed,
+            )
+            for name in self.train.further
+        }
 
     def _others(self, z_train: np.ndarray, z_known: np.ndarray) -> dict[str, Naming]:
         """Every attacker but the 800-200 network, with the sensor-offset one."""

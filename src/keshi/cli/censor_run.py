@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from keshi.cli.censor_figures import FEW, LeakFigures, Measurement
 
 if TYPE_CHECKING:
+    from keshi.auditing.use_probe import UseFigures
     from keshi.censoring.certified import Certificate, CertifiedEncoder
     from keshi.censoring.encoded import CensoredEncoder
     from keshi.censoring.splits import PeopleSplit
@@ -45,7 +46,8 @@ class CensoringRun:
     before is the plain network, after the censored one, control the plain one after as many further steps
     at strength 0 (None if not asked for). label_only is the rate of naming people from the true label; without_features
     has it too, and what the worst attacker reaches on other releases that are no features. softmax_left_out_f1 is the
-    probe on left-out labels from the plain network's probabilities alone.
+    probe on left-out labels from the plain network's probabilities alone; uses_without_features what a probe reads
+    of further columns off them, and off the raw window.
     """
 
     encoder: CensoredEncoder
@@ -63,6 +65,7 @@ class CensoringRun:
     without_features: dict[str, float] = field(default_factory=dict)
     left_out: tuple = ()
     softmax_left_out_f1: float = math.nan
+    uses_without_features: dict[str, dict[str, UseFigures]] = field(default_factory=dict)
 
     @property
     def better_deal(self) -> str | None:
@@ -96,6 +99,10 @@ class CensoringRun:
             "without_features": self.without_features,
             "left_out_labels": [str(label) for label in self.left_out],
             "softmax_left_out_f1": self.softmax_left_out_f1,
+            "uses_without_features": {
+                what: {name: asdict(one) for name, one in uses.items()}
+                for what, uses in self.uses_without_features.items()
+            },
             "certified": asdict(self.certified) if self.certified else None,
             "learning_curve": [asdict(record) for record in self.curve],
             "warnings": list(self.warnings),
@@ -130,7 +137,8 @@ def run_censoring(
     """Censor an encoder on the known people's windows and measure it before and after.
 
     Args:
-        windows: of at least three people for figures on strangers; see records.windows.segment.
+        windows: of at least three people for figures on strangers; see records.windows.segment. Every column in
+            `further` is a use to measure: nothing is trained on it, a linear probe reads it off every release.
         method, strength, preset, rounds, seed, guard, threads, game_options: as for censoring.censor.Censor.
         unknown: the strangers; by default the last three tenths of the people.
         split, held_out: how known people's windows are held out, see censoring.splits.split_people.
@@ -150,6 +158,7 @@ def run_censoring(
 
     from keshi._validate import positive
     from keshi.auditing.identification import label_only_rate
+    from keshi.auditing.use_probe import check_uses
     from keshi.censoring.censor import Censor
     from keshi.censoring.splits import split_people
     from keshi.errors import DomainError
@@ -178,6 +187,7 @@ def run_censoring(
         few = np.unique(elsewhere.label, return_counts=True)[1]
         if len(few) < 2 or few.min() <= FEW:
             raise DomainError(f"leave out at least 2 labels, each with more than {FEW} windows.")
+    check_uses(windows.further, windows.subject)
     parts = split_people(windows, unknown=unknown, held_out=held_out, kind=split, seed=seed)
     rows = parts.train
     if most_windows is not None and most_windows < len(rows):
@@ -252,6 +262,7 @@ def run_censoring(
         without_features={"majority": before.attacker.majority, **without},
         left_out=tuple(leave_out),
         softmax_left_out_f1=measurement.softmax_left_out_f1(uncensored),
+        uses_without_features=measurement.uses_without_features(uncensored),
     )
 
 

@@ -22,13 +22,15 @@ def recorded_windows(
     preset_windows: str | None,
     unknown: str | None,
     skip_short: bool,
+    uses: str | None = None,
 ) -> tuple[Windows, tuple | None]:
     """The windows, and the subjects that were named as strangers (None: nobody was)."""
     from keshi.records.recordings import read_recordings
     from keshi.records.windows import WINDOW_PRESETS, segment, segment_preset
 
+    further = names(uses) or ()
     found = read_recordings(
-        file, label=label, subject=subject, trial=trial, channels=names(channels), rate=rate
+        file, label=label, subject=subject, trial=trial, channels=names(channels), rate=rate, further=further
     )
     strangers = _named_subjects(unknown, found) if unknown is not None else None
     if preset_windows:

@@ -115,7 +115,7 @@ def _read_csv(
     if absent:
         raise DomainError(
             f"{path} has no column {', '.join(map(repr, absent))}; it has {', '.join(table.columns)}. "
-            "Name the right ones with label=, subject= and trial= (--label, --subject, --trial)."
+            "Name the right ones with label=, subject=, trial= and further= (--label, --subject, --trial, --use)."
         )
     amounts = [name for name in further if is_measurement(table[name].to_numpy())]
     classes = [name for name in further if name not in amounts]

@@ -55,17 +55,8 @@ def feature_audit_report(
     """
     sections: list[Section] = [gates_section(gates)] if gates else []
     sections.append(identification_section(audit, has_trials=has_trials))
-    if audit.label_macro_f1 is not None:
-        text = "Logistic regression on the features, learnt from the same rows as the attackers."
-        table = Table(
-            ("label predicted by", "macro-F1", "rows tested"),
-            [("logistic regression on the features", audit.label_macro_f1, audit.test_rows)],
-            "What the features are for",
-        )
-        highlights = [
-            (number(audit.label_macro_f1), "macro-F1 of the label", f"{audit.test_rows:,} rows tested")
-        ]
-        sections.append(Section("What it keeps", text, (), [table], highlights, exact=True))
+    if audit.label_macro_f1 is not None or audit.uses:
+        sections.append(kept_section(audit))
     sections += [
         checklist_section(disclosure_checklist(None, statement)),
         settings_section(settings or {}, cost=cost),
@@ -81,6 +72,57 @@ def feature_audit_report(
         subtitle=f"{audit.subjects} people; {audit.train_rows:,} rows to learn from, {audit.test_rows:,} held out "
         f"({audit.test_trials:,} {unit})",
     )
+
+
+def kept_section(audit: FeatureAudit) -> Section:
+    """What the features are good for: the label, and every further use that was named."""
+    text, tables, highlights = [], [], []
+    if audit.label_macro_f1 is not None:
+        text.append(
+            "The label: logistic regression on the features, learnt from the same rows as the attackers."
+        )
+        f1 = audit.label_macro_f1
+        rows = [("logistic regression on the features", f1, audit.test_rows)]
+        tables.append(
+            Table(("label predicted by", "macro-F1", "rows tested"), rows, "What the features are for")
+        )
+        highlights.append((number(f1), "macro-F1 of the label", f"{audit.test_rows:,} rows tested"))
+    if audit.uses:
+        text.append(
+            "Uses beyond the label: a linear probe, learnt from known people's rows, on their held-out recordings and "
+            "on people it never met (macro-F1 of classes, R2 of measurements)."
+        )
+        personal = [name for name, each in audit.uses.items() if each["features"].of_person]
+        if personal:
+            text.append(
+                f"The same in all rows of a person, and so hidden with the person: {', '.join(personal)}."
+            )
+        heading = (
+            "use",
+            "read off",
+            "measure",
+            "known people",
+            "95 % interval",
+            "unknown people",
+            "same answer",
+        )
+        tables.append(Table(heading, _use_rows(audit), "Uses beyond the label"))
+        for name, each in audit.uses.items():
+            known = each["features"].known
+            note = f"{each['features'].measure}; always the same answer {number(known.floor)}"
+            highlights.append((number(known.score), f"use {name}, known people", note))
+    return Section("What it keeps", " ".join(text), (), tables, highlights, exact=True)
+
+
+def _use_rows(audit: FeatureAudit) -> list[tuple[Any, ...]]:
+    rows = []
+    for name, each in audit.uses.items():
+        for what, one in each.items():
+            known, unknown = one.known, None if one.unknown is None else one.unknown.score
+            interval = f"{known.lower:.3f} to {known.upper:.3f}"
+            shown = YARDSTICKS.get(what, what)
+            rows.append((name, shown, one.measure, known.score, interval, unknown, known.floor))
+    return rows
 
 
 def found_sentence(audit: FeatureAudit) -> str:
