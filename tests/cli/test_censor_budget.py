@@ -1,15 +1,17 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from keshi.auditing import identification
+from keshi.auditing.attackers import Naming
 from keshi.censoring.encoded import CensoredEncoder
 from keshi.censoring.training import Schedule
-from keshi.cli.censor_budget import Choice, strength_under_budget, write_choice
+from keshi.cli.censor_budget import Choice, _Audit, strength_under_budget, write_choice
 from keshi.records.windows import Recording, Windows, segment
 
 STEPS = Schedule(
@@ -39,6 +41,32 @@ def simulated_windows() -> Windows:
         for trial in range(4)
     ]
     return segment(recordings, window=10, stride=5)
+
+
+def test_more_noise_is_tried_where_no_strength_keeps_the_budget(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def attacked(audit: object, encoder: CensoredEncoder, half: str) -> dict[str, Naming]:
+        # so few windows would need much luck to show what the noise does
+        return {"linear": Naming(0.95 if encoder.noise < 1 else 0.3, 0.0, 1.0, 1.0, 0.0)}
+
+    monkeypatch.setattr(_Audit, "__call__", attacked)
+
+    def chosen(**more: tuple[float, ...]) -> Choice:
+        return strength_under_budget(
+            simulated_windows(), tmp_path / "sweep", max_leak=0.9, method="maxent", split="trials", unknown=(),
+            schedule=replace(STEPS, rounds=1, features=8, noise=0.1), strengths=(1.0,), hidden=(16,),
+            attack_epochs=1, **more,
+        )  # fmt: skip
+
+    refused = chosen(louder=())
+    assert refused.chosen is None
+    assert {point["noise"] for point in refused.points} == {0.1}
+    found = chosen(louder=(20.0, 40.0))  # goes on with the sweep that is there
+    assert found.chosen is not None
+    assert found.encoder is not None
+    assert found.chosen["noise"] == found.encoder.noise == 2.0
+    assert {point["noise"] for point in found.points} == {0.1, 2.0}
 
 
 def choose(folder: Path, max_leak: float) -> Choice:

@@ -21,6 +21,10 @@ if TYPE_CHECKING:
     from keshi.records.windows import Windows
 
 PATH = (0.2, 0.5, 1.0, 2.5, 5.0)  # strengths
+LOUDER = (
+    2.0,
+    4.0,
+)  # times the preset's noise, tried where no strength keeps the budget; 0 and strength 1 only
 KEPT_ROUNDS = 3  # of every strength, evenly spread
 SUITE = ("linear", "800-200", "5 nearest")
 
@@ -45,6 +49,7 @@ def strength_under_budget(
     schedule: str | Schedule = "robust",
     rounds: int | None = None,
     strengths: Sequence[float] = PATH,
+    louder: Sequence[float] = LOUDER,
     seed: int = 0,
     unknown: tuple | None = None,
     split: str = "blocked",
@@ -59,6 +64,8 @@ def strength_under_budget(
 
     Args:
         folder: of the sweep, to continue after an interruption; kept.
+        louder: multiples of the schedule's noise, tried in this order while no point keeps the budget: each is another
+            training of the network at strength 0 and 1. Only where the schedule has noise.
         max_leak: the share of windows that the worst attacker may name, above what guessing reaches.
         hidden, attack_epochs: of the networks among the attackers.
     """
@@ -76,40 +83,54 @@ def strength_under_budget(
     steps = steps if rounds is None else replace(steps, rounds=rounds)
     last = steps.rounds
     kept = tuple(sorted({max(1, round(last * part / KEPT_ROUNDS)) for part in range(1, KEPT_ROUNDS + 1)}))
-    plan = SweepPlan(
-        steps,
-        split=split,
-        unknown=unknown,
-        guard=guard,
-        attack_hidden=hidden,
-        full_rounds=kept,
-        full_epochs=attack_epochs,
-        most_windows=most_windows,
-    )
-    cells = sweep_cells(methods=("cnn", method), strengths=strengths, seeds=(seed,))
-    results = run_sweep(windows, folder, cells, plan, threads=threads, progress=progress)
-    points = [
-        {
-            **line["cell"],
-            "round": int(p["round"]),
-            **{k: v for k, v in p.items() if k[:2] == "f1" or k[:6] == "attack"},
-        }
-        for line in results
-        for p in line["points"]
-        if "full_accuracy" in p
-    ]
-    controls = results[0]["controls"]
-    if max_leak < controls["majority"]:
-        reason = f"naming the most frequent person reaches {controls['majority']:.3f} without any features"
-        return Choice(None, None, {}, points, _lines(points, None, {}, controls, max_leak, reason))
-    audit = _Audit(windows, plan, seed, hidden)
-    for point in sorted(points, key=lambda p: -p["f1_known_select"]):
-        if point["attacker_select"] > max_leak:
-            continue
-        encoder = CensoredEncoder.load(folder / "encoders" / _name(point))
-        if max(one.accuracy for one in audit(encoder, "_select").values()) <= max_leak:
-            found = audit(encoder, "_report")
-            return Choice(point, encoder, found, points, _lines(points, point, found, controls, max_leak))
+    points: list[dict[str, Any]] = []
+    controls: dict[str, float] = {}
+    for times in (1.0, *(louder if steps.noise > 0 else ())):
+        noise = times * steps.noise
+        plan = SweepPlan(
+            replace(steps, noise=noise),
+            split=split,
+            unknown=unknown,
+            guard=guard,
+            attack_hidden=hidden,
+            full_rounds=kept,
+            full_epochs=attack_epochs,
+            most_windows=most_windows,
+        )
+        first = times == 1.0
+        if not first and progress is not None:
+            progress(f"no point keeps the budget; trying noise {noise:g}")
+        cells = sweep_cells(methods=("cnn", method), strengths=strengths if first else (1.0,), seeds=(seed,))
+        place = folder if first else folder / f"noise-{noise:g}"
+        results = run_sweep(windows, place, cells, plan, threads=threads, progress=progress)
+        here = [
+            {
+                **line["cell"],
+                "noise": noise,
+                "round": int(p["round"]),
+                **{k: v for k, v in p.items() if k[:2] == "f1" or k[:6] == "attack"},
+            }
+            for line in results
+            for p in line["points"]
+            if "full_accuracy" in p
+        ]
+        points += here
+        # what leaks without features is said of the network with the preset's own noise
+        controls = controls or results[0]["controls"]
+        if max_leak < controls["majority"]:
+            reason = (
+                f"naming the most frequent person reaches {controls['majority']:.3f} without any features"
+            )
+            return Choice(None, None, {}, points, _lines(points, None, {}, controls, max_leak, reason))
+        audit = _Audit(windows, plan, seed, hidden)
+        for point in sorted(here, key=lambda p: -p["f1_known_select"]):
+            if point["attacker_select"] > max_leak:
+                continue
+            encoder = CensoredEncoder.load(place / "encoders" / _name(point))
+            if max(one.accuracy for one in audit(encoder, "_select").values()) <= max_leak:
+                found = audit(encoder, "_report")
+                lines = _lines(points, point, found, controls, max_leak)
+                return Choice(point, encoder, found, points, lines)
     return Choice(None, None, {}, points, _lines(points, None, {}, controls, max_leak, "no point keeps it"))
 
 
@@ -156,12 +177,19 @@ class _Audit:
             self.suite[name] = partial(perceptron, hidden=widths, max_epochs=plan.full_epochs)
 
     def __call__(self, encoder: CensoredEncoder, half: str) -> dict[str, Naming]:
-        from keshi.auditing.attackers import attack_all, naming_task
+        from keshi.auditing.attackers import attack_all, naming_task, noise_aware, score
 
         part = self.known.take(halves(self.known.trial)[half])
         z_train, z_test = encoder.transform(self.train.x), encoder.transform(part.x)
         task = naming_task(z_train, self.train.subject, z_test, part.subject)
-        return attack_all(task, trial=part.trial, attackers=self.suite, seed=self.seed + 1)
+        found = attack_all(task, trial=part.trial, attackers=self.suite, seed=self.seed + 1)
+        if encoder.noise > 0:  # whoever holds the released encoder knows its noise
+            clean = encoder.without_noise(self.train.x)
+            log_p = noise_aware(
+                task, clean_train=clean, noisy_test=z_test, noise=encoder.noise, seed=self.seed + 1
+            )
+            found["noise aware"] = score(log_p, task.code_test, trial=part.trial, seed=self.seed)
+        return found
 
 
 def _name(point: dict[str, Any]) -> str:
@@ -178,12 +206,12 @@ def _lines(
     reason: str = "",
 ) -> list[str]:
     lines = [
-        f"{'method':<10}{'strength':>10}{'round':>7}{'F1 known':>10}{'attacker':>10}   (half to choose on)"
+        f"{'method':<10}{'noise':>7}{'strength':>10}{'round':>7}{'F1 known':>10}{'attacker':>10}   (half to choose on)"
     ]
-    for p in sorted(points, key=lambda p: (p["strength"], p["round"])):
+    for p in sorted(points, key=lambda p: (p["noise"], p["strength"], p["round"])):
         mark = "  <- chosen" if p is chosen else ""
         lines.append(
-            f"{p['method']:<10}{p['strength']:>10g}{p['round']:>7}{p['f1_known_select']:>10.3f}"
+            f"{p['method']:<10}{p['noise']:>7g}{p['strength']:>10g}{p['round']:>7}{p['f1_known_select']:>10.3f}"
             f"{p['attacker_select']:>10.3f}{mark}"
         )
     softmax, predicted = controls["softmax_only"], controls["predicted_label_only"]
