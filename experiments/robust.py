@@ -5,9 +5,10 @@
     python experiments/robust.py --data USC-HAD.zip -o robust/ --quick                (about 5)
     python experiments/robust.py -o robust/ --table                             (print what is there, train nothing)
 
-`uschad-paper` windows, blocked split, 25,000 training windows. Every seed has up to three parts, each a line of
+`uschad-paper` windows, blocked split, 25,000 training windows. Every seed has up to four parts, each a line of
 results.jsonl: "left out" (every third label left out of training, and learnt by a linear probe from ten windows each),
-"all labels" (F1 and attackers: plain network, control, robust), and "sct" (preset paper at strength 1, only with
+"uses" (height and age of the person and the strength of movement in the window, read off by linear probes), "all
+labels" (F1 and attackers: plain network, control, robust), and "sct" (preset paper at strength 1, only with
 `--sct-rounds`). A kill loses the part at work. The same seed gives the same weights; figures repeat up to the noise in
 the features, which no seed reaches.
 """
@@ -19,6 +20,7 @@ import json
 import math
 import os
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -55,11 +57,13 @@ def main() -> None:
         if chosen.data is None:
             parser.error("name the data set with --data, or set KESHI_DATA")
         windows = segment_preset(
-            read_recordings(chosen.data, label="activity", subject="subject"), "uschad-paper"
+            read_recordings(chosen.data, label="activity", subject="subject", further=("height", "age")),
+            "uschad-paper",
         )
+        windows = replace(windows, further={**windows.further, "movement": movement(windows.x)})
         seeds = [0] if chosen.quick else [int(text) for text in chosen.seeds.split(",")]
         most = min(chosen.windows, 10_000) if chosen.quick else chosen.windows
-        kinds = ["left out", "all labels", "sct"] if chosen.sct_rounds else ["left out", "all labels"]
+        kinds = ["left out", "uses", "all labels", *(["sct"] if chosen.sct_rounds else [])]
         parts = [(kind, seed) for kind in kinds for seed in seeds]
         chosen.output.mkdir(parents=True, exist_ok=True)
         for part, seed in parts:
@@ -71,6 +75,12 @@ def main() -> None:
     print("\n".join(table(results)))
 
 
+def movement(x: np.ndarray) -> np.ndarray:
+    """Strength of movement in windows x (n, channels, length): log10 of the acceleration's deviation in g, (n,)."""
+    size = np.linalg.norm(x[:, :3].astype(np.float64), axis=1)
+    return np.log10(size.std(axis=1) + 1e-3)  # one step of the sensor, so that rest has a logarithm
+
+
 def run_part(
     windows: Windows, part: str, seed: int, most: int, quick: bool, sct_rounds: int
 ) -> dict[str, Any]:
@@ -79,7 +89,10 @@ def run_part(
     if part == "left out":
         labels = np.unique(windows.label)
         options |= {"leave_out": labels[np.arange(len(labels)) % FOLDS == seed % FOLDS].tolist()}
-        options |= {"control": False, "suite": False, "attack_epochs": 1}  # only the probe is looked at
+    if part in ("left out", "uses"):
+        options |= {"control": False, "suite": False, "attack_epochs": 1}  # only the probes are looked at
+    if part != "uses":
+        windows = replace(windows, further={})
     if part == "sct":
         options = {"method": "sct", "preset": "paper", "rounds": sct_rounds, "guard": False, "control": False}
     run = run_censoring(
@@ -113,12 +126,36 @@ def table(results: list[dict[str, Any]]) -> list[str]:
     for name in whole[0]["without_features"] if whole else ():
         share = _mean([line["without_features"][name] for line in whole])
         lines.append(f"| {name} | {share} | {_mean(softmax) if name == 'softmax only' else ''} |")
+    lines += _use_table([line for line in results if line["part"] == "uses"])
     for line in whole[:1]:
         lines += ["", "| attacker, seed 0 | plain network | control | preset robust |", "|---|---|---|---|"]
         names = ["800-200", *line["after"]["attackers"]]
         for name in names:
             cells = [_attacker(line[key], name) for key, _ in ROWS]
             lines.append(f"| {name} | " + " | ".join(cells) + " |")
+    return lines
+
+
+def _use_table(found: list[dict[str, Any]]) -> list[str]:
+    """How well every further column is read off, R2."""
+    if not found:
+        return []
+    lines = [
+        "",
+        "| use, R2 | people | raw window | plain network | preset robust | softmax only |",
+        "|" + "---|" * 6,
+    ]
+    for name in found[0]["after"]["uses"]:
+        for people in ("known", "unknown"):
+            without = [line["uses_without_features"] for line in found]
+            releases = [
+                [one["raw window"] for one in without],
+                [line["before"]["uses"] for line in found],
+                [line["after"]["uses"] for line in found],
+                [one["softmax only"] for one in without],
+            ]
+            cells = [_mean([uses[name][people]["score"] for uses in each]) for each in releases]
+            lines.append(f"| {name} | {people} | " + " | ".join(cells) + " |")
     return lines
 
 

@@ -197,7 +197,7 @@ def _suite_lines(result: CensoringRun, columns: list[Any], row: Any) -> list[str
     if "softmax only" in result.without_features:
         shown = ", ".join(f"{name} {share:.3f}" for name, share in result.without_features.items())
         lines.append(f"worst attacker without features: {shown}")
-    return lines + ([result.better_deal] if result.better_deal else [])
+    return lines + [line for line in (result.better_deal, result.beyond_label) if line]
 
 
 def _use_lines(result: CensoringRun, columns: list[Any], row: Any) -> list[str]:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from keshi.censoring.training import RoundRecord, Schedule
     from keshi.records.windows import Windows
 
+MARGIN = 0.02  # of F1 or R2: less is within what another seed gives
 ATTACK_EPOCHS = 30  # at most; early stopping may end it sooner
 
 
@@ -78,6 +79,28 @@ class CensoringRun:
                     f"{self.without_features[name]:.3f} of the windows' people, the features {leak:.3f}."
                 )
         return None
+
+    @property
+    def beyond_label(self) -> str | None:
+        """What the features serve beyond the label, beside the softmax; None where no other use was measured."""
+        people = "known" if math.isnan(self.after.f1_unknown) else "unknown"
+        without = self.uses_without_features.get("softmax only", {})
+        served = {
+            name: (getattr(uses, people).score, getattr(without[name], people).score)
+            for name, uses in self.after.uses.items()
+            if not uses.of_person
+        }
+        if self.left_out:
+            served["left-out labels"] = (self.after.left_out_f1, self.softmax_left_out_f1)
+        if not served:
+            return None
+        better = {name: two for name, two in served.items() if two[0] > two[1] + MARGIN}
+        shown = ", ".join(
+            f"{name} {z:.3f} (softmax {softmax:.3f})" for name, (z, softmax) in (better or served).items()
+        )
+        if better:
+            return f"Beyond the label the features serve better than the softmax: {shown}."
+        return f"Beyond the label the features serve no better than the softmax: {shown}."
 
     @property
     def majority(self) -> float:
