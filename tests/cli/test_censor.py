@@ -111,7 +111,8 @@ def test_every_attacker_and_every_control_stands_beside_the_features(
     for attacker in ("linear", "15 nearest", "boosted trees", "sensor offset", "noise aware"):
         assert f"\n  {attacker} " in text
     assert "left-out labels, F1 of a probe" in text
-    assert "worn, macro-F1, known people" in text
+    assert "\nuse worn, macro-F1, unknown " in text
+    assert "\nBeyond the label the features serve " in text
     assert "height is the same in all windows of a person" in text
     audit = json.loads((out / "private" / "audit.json").read_text())
     assert audit["left_out_labels"] == ["hop", "row"]

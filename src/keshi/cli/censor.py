@@ -208,7 +208,7 @@ def _use_lines(result: CensoringRun, columns: list[Any], row: Any) -> list[str]:
             if getattr(first, people) is None:
                 continue
             shown = [getattr(f.uses[name], people).score for _, f in columns]
-            lines.append(row(f"{name}, {first.measure}, {people} people", [f"{one:.3f}" for one in shown]))
+            lines.append(row(f"use {name}, {first.measure}, {people}", [f"{one:.3f}" for one in shown]))
             others = [
                 f"{what} {getattr(uses[name], people).score:.3f}"
                 for what, uses in result.uses_without_features.items()
