@@ -23,7 +23,7 @@ from keshi.synthesis.column_counts import (
     joined_rare,
     tree_levels,
 )
-from keshi.synthesis.features import AMPLITUDE, ClassCounts
+from keshi.synthesis.features import AMPLITUDE
 from keshi.synthesis.marginals import MarginalFeatures
 from keshi.synthesis.partitions import (
     GRID,
@@ -37,6 +37,7 @@ from keshi.synthesis.partitions import (
     whole_values,
 )
 from keshi.synthesis.private_embedding import Measurement, project_to_simplex
+from keshi.synthesis.unit_counts import counts_of_classes
 
 NEIGHBOURS = 4  # leaves to each side that a leaf is compared with, and ...
 WIDEST_SHARE = 1 / 20  # of the range: where an interval of a pair may end though it holds little
@@ -120,7 +121,7 @@ def second_look(domain: Domain, first: Measurement, *, mu: float, resolution: Re
         mu: What the second look will spend.
         resolution: How finely to look.
     """
-    by_class = np.maximum(first.values(ClassCounts), 0.0)
+    by_class = np.maximum(counts_of_classes([first], domain.n_classes), 0.0)
     total = max(float(by_class.sum()), 1.0)
     seen = column_counts(first, total)
     pair_noise = _noise_of_unit_norm(first) / mu * math.sqrt(len(seen) * (len(seen) + 1) / 2)

@@ -22,8 +22,10 @@ from keshi.synthesis.marginals import MarginalFeatures
 from keshi.synthesis.mixture import ColumnValues
 from keshi.synthesis.partitions import CLASS, GRID, Partition, likely_values
 from keshi.synthesis.private_embedding import PrivateEmbedding, project_to_simplex
+from keshi.synthesis.weighed_counts import Weighed, agreed
 
 MOST_NODES = 4.0  # of the first look's tree that make up an interval of many leaves, about
+LEAST = 0.1  # units in a cell where the fit begins: an empty one must be able to fill
 POPULAR = 0.8  # a part of a leaf that holds so much of it is taken for a single value
 
 
@@ -88,6 +90,7 @@ class MarginalLayout:
         self.group_counts = np.bincount(self.group, weights=self.by_class)
         first = next(m for m in embedding.measurements if m.has(MarginalFeatures))
         self.columns = {c.partition.start: c for c in column_counts(first, self.count)}
+        self._fine_counts = self._finest_of_columns()
 
     def targets(self) -> Targets:
         """Everything that was measured, and the best that is known of each column by itself."""
@@ -106,7 +109,7 @@ class MarginalLayout:
                 over_all[at[0], at[1]], over_all_precision[at[0], at[1]] = table, noise_std**-2.0
             elif not single_precision[at[0]].any():
                 single[at[0]], single_precision[at[0]] = table, noise_std**-2.0
-        for start, (partition, counts, variance) in self._fine_counts().items():
+        for start, (partition, counts, variance) in self._fine_counts.items():
             at_column = self._cells(self.partitions[start])
             joined = np.array(self._joined(start, partition))
             own_counts, own_precision = (
@@ -133,13 +136,7 @@ class MarginalLayout:
                     counts = np.where(self.group == group, self.by_class + 1.0, 1e-9)
                     logits[group, self._cells(partition)] = np.log(counts / counts.sum())
                 continue
-            fine, counts, _ = self._fine_counts()[start]
-            held = np.bincount(self._joined(start, fine), weights=counts) + 1.0
-            by_group = np.repeat(held[None], len(self.group_counts), axis=0)
-            with_label = self._table_with_label(start)
-            if with_label is not None:
-                grouped = np.stack([with_label[self.group == g].sum(axis=0) for g in range(len(by_group))])
-                by_group = np.maximum(grouped, 0.0) + 1.0
+            by_group = self._singles_within(start) + LEAST
             logits[:, self._cells(partition)] = np.log(by_group / by_group.sum(axis=1, keepdims=True))
         return torch.tensor(logits, dtype=torch.float32)
 
@@ -157,7 +154,7 @@ class MarginalLayout:
                     ColumnValues(partition, np.ones(partition.cells), np.full(partition.cells, np.nan))
                 )
                 continue
-            fine, counts, _ = self._fine_counts()[start]
+            fine, counts, _ = self._fine_counts[start]
             if not partition.categories:
                 fine, counts = _with_leaves(fine, counts, self.columns[start])
             single = np.full(len(counts), np.nan)
@@ -167,7 +164,7 @@ class MarginalLayout:
             found.append(ColumnValues(fine.joining(self._joined(start, fine)), counts, single))
         return found
 
-    def _fine_counts(self) -> dict[int, tuple[Partition, NDArray[np.float64], NDArray[np.float64]]]:
+    def _finest_of_columns(self) -> dict[int, tuple[Partition, NDArray[np.float64], NDArray[np.float64]]]:
         """Partition, counts and variances of the finest cells of each column, from both measurements."""
         found = {}
         for start, column in self.columns.items():
@@ -193,12 +190,35 @@ class MarginalLayout:
         joined = np.array(coarse.joined)[place]
         return np.append(joined, coarse.cells - 1) if fine.missing else joined
 
-    def _table_with_label(self, start: int) -> NDArray[np.float64] | None:
-        for marginal, table in zip(self.block.marginals, self.tables, strict=True):
+    def _singles_within(self, start: int) -> NDArray[np.float64]:
+        """(groups, cells) counts of one column within each group of classes: all that was measured says of them."""
+        partition = self.partitions[start]
+        within, over_all = Weighed(), Weighed()
+        fine, counts, variance = self._fine_counts[start]
+        joined = self._joined(start, fine)
+        over_all.add(np.bincount(joined, weights=counts), np.bincount(joined, weights=variance))
+        classes = np.bincount(self.group)
+        for marginal, table, noise_std in zip(self.block.marginals, self.tables, self.noise_std, strict=True):
             own = [self.block.partitions[index] for index in marginal]
-            if [p.start for p in own] == [CLASS, start]:
-                return table
-        return None
+            starts = [p.start for p in own]
+            if start not in starts or any(p.start != CLASS and p != self.partitions[p.start] for p in own):
+                continue
+            along = starts.index(start)
+            variance_of_cell = float(noise_std) ** 2
+            if starts[0] != CLASS:
+                others = table.size // partition.cells
+                summed = np.moveaxis(table, along, 0).reshape(partition.cells, -1).sum(axis=1)
+                over_all.add(summed, np.full(partition.cells, variance_of_cell * others))
+                continue
+            by_row = np.moveaxis(table, along, 1).reshape(len(table), partition.cells, -1)
+            others = by_row.shape[2]
+            if len(own) == 2:  # each class by itself
+                grouped = np.zeros((len(classes), partition.cells))
+                np.add.at(grouped, self.group, by_row[:, :, 0])
+                within.add(grouped, variance_of_cell * classes[:, None])
+            else:
+                within.add(by_row.sum(axis=2), variance_of_cell * np.full((len(classes), 1), others))
+        return agreed(within, over_all, self.group_counts)
 
     def _cells(self, partition: Partition) -> slice:
         start = self.first_cell[partition.start]
