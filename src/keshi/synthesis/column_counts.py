@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from keshi.synthesis.likely_shapes import likely_shares
 from keshi.synthesis.marginals import MarginalFeatures
 from keshi.synthesis.partitions import FEW, Partition
 from keshi.synthesis.private_embedding import Measurement, project_to_simplex
@@ -138,8 +139,11 @@ def leaf_counts(
     left = total - best[0][near].sum()  # does it stand out together, if not one by one?
     uncertain = np.sqrt(variance[0][near].sum() + variance[0].max())  # the last for the total's own noise
     empty = ~near & near.any() & (likely | (left < SIGNIFICANT * uncertain))
-    counts = project_to_simplex(np.where(empty, -total, best[0]), total)
     width = [np.bincount(level, weights=widths).astype(np.float64) for level in levels]
+    expected = likely_shares(best[0], variance[0], width[0], total, likely=likely)
+    counts = np.zeros(len(best[0]))
+    std = float(np.sqrt(variance[0][~empty].mean()))
+    counts[~empty] = shared_out(best[0][~empty], std, expected[~empty], total)
     for level, parent in enumerate(parents):
         children = counts[parent] * width[level + 1] / width[level][parent]
         bounds = np.searchsorted(parent, np.arange(len(counts) + 1))

@@ -246,7 +246,8 @@ def finest_counts(
     if fine.missing:
         parts, leaves = np.append(parts, 1), np.append(leaves, 1)
     own_weight = column.noise_std**2 * leaves / (column.noise_std**2 * leaves + noise_std**2 * parts)
-    held = project_to_simplex(known + own_weight * (summed - known), total)
+    kept = own_weight * trusted(summed - known, noise_std**2 * parts, own_weight)
+    held = project_to_simplex(known + kept * (summed - known), total)
     counts = np.repeat(held, parts)
     for place in np.flatnonzero(parts > 1):
         cells = slice(begins[place], begins[place] + parts[place])
@@ -255,6 +256,26 @@ def finest_counts(
         )
     variance = noise_std**2 * np.where(parts > 1, 1.0, own_weight)
     return fine, counts, np.repeat(variance, parts)
+
+
+def trusted(
+    beyond: NDArray[np.float64], variance: NDArray[np.float64], weight: NDArray[np.float64]
+) -> float:
+    """How much of its weight a second estimate keeps: less where it differs from the first by its own noise alone.
+
+    The first was drawn to likely shapes and is often nearer to the truth than its noise says; then what the second
+    adds is its noise (positive-part James-Stein estimate).
+
+    Args:
+        beyond: By how much the second estimate differs from the first.
+        variance: Of the second's noise.
+        weight: Of the second, by the nominal noise of both.
+    """
+    noise, squares = float(variance.sum()), float((beyond**2).sum())
+    nominal = float((variance / np.maximum(1.0 - weight, 1e-9)).sum())
+    if squares <= noise or nominal <= noise:
+        return 0.0
+    return min(1.0, (1.0 - noise / squares) / (1.0 - noise / nominal))
 
 
 def popular_values(
