@@ -21,6 +21,7 @@ from keshi.synthesis.private_embedding import Measurement, project_to_simplex
 
 BRANCHES = FEW  # parts of an interval at the next finer level
 SIGNIFICANT = 3.0  # noise standard deviations: what holds less may be noise alone, and is not divided further
+CERTAIN = 2.0  # times that by which a total may be noise: cells are told empty where the rest is known so well
 OVERFULL = 1.25  # a group ends before it would hold so many times its target
 
 
@@ -138,7 +139,8 @@ def leaf_counts(
     near[:-1] |= wide[1:]
     left = total - best[0][near].sum()  # does it stand out together, if not one by one?
     uncertain = np.sqrt(variance[0][near].sum() + variance[0].max())  # the last for the total's own noise
-    empty = ~near & near.any() & (likely | (left < SIGNIFICANT * uncertain))
+    known = CERTAIN * SIGNIFICANT * uncertain < total  # else noise alone says that all is where it peaks
+    empty = ~near & near.any() & (likely | ((left < SIGNIFICANT * uncertain) & known))
     width = [np.bincount(level, weights=widths).astype(np.float64) for level in levels]
     expected = likely_shares(best[0], variance[0], width[0], total, likely=likely)
     counts = np.zeros(len(best[0]))

@@ -10,8 +10,11 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-PLACES = np.linspace(-0.1, 1.1, 25)  # of the bulk's middle, in shares of the range: off it, one side alone is seen
+PLACES = np.linspace(
+    -0.1, 1.1, 25
+)  # of the bulk's middle, in shares of the range: off it, one side alone is seen
 WIDTHS = np.geomspace(0.01, 1.0, 10)  # of the logistic distribution, in shares of the range; 1 is nearly even
+EVEN = 1e-6
 ATOMS = (0.1, 0.25, 0.5, 0.75, 0.95)  # shares of the units on one likely value
 
 
@@ -44,7 +47,10 @@ def likely_shares(
         shapes += [(1.0 - share) * bulk + share * alone for share in ATOMS]
     every = np.concatenate(shapes)
     # Few shapes have an atom where many cells could be one: all likely values together weigh as much as none.
-    prior = np.concatenate([np.full(len(s), 1.0 if i == 0 else 1.0 / (len(shapes) - 1)) for i, s in enumerate(shapes)])
+    prior = np.concatenate(
+        [np.full(len(s), 1.0 if i == 0 else 1.0 / (len(shapes) - 1)) for i, s in enumerate(shapes)]
+    )
     misfit = ((noisy - total * every) ** 2 / variance).sum(axis=1) / 2.0
     weight = prior * np.exp(misfit.min() - misfit)
-    return np.asarray(weight @ every / weight.sum())
+    even = widths / widths.sum()  # of everything a little: nothing is impossible
+    return np.asarray((1.0 - EVEN) * (weight @ every) / weight.sum() + EVEN * even)

@@ -213,6 +213,8 @@ class MarginalLayout:
             by_row = np.moveaxis(table, along, 1).reshape(len(table), partition.cells, -1)
             others = by_row.shape[2]
             if len(own) == 2:  # each class by itself
+                if len(by_row) != len(self.group):
+                    raise ValueError("pairs with the label join classes")
                 grouped = np.zeros((len(classes), partition.cells))
                 np.add.at(grouped, self.group, by_row[:, :, 0])
                 within.add(grouped, variance_of_cell * classes[:, None])
@@ -258,9 +260,7 @@ def finest_counts(
     return fine, counts, np.repeat(variance, parts)
 
 
-def trusted(
-    beyond: NDArray[np.float64], variance: NDArray[np.float64], weight: NDArray[np.float64]
-) -> float:
+def trusted(beyond: NDArray[np.float64], variance: NDArray[np.float64], weight: NDArray[np.float64]) -> float:
     """How much of its weight a second estimate keeps: less where it differs from the first by its own noise alone.
 
     The first was drawn to likely shapes and is often nearer to the truth than its noise says; then what the second
