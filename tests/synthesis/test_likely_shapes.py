@@ -25,19 +25,19 @@ def in_twentieths(counts) -> np.ndarray:
     return np.diff(cumulative) / counts.sum()
 
 
-@pytest.mark.parametrize(("low", "high"), [(2, 18), (6, 6), (4, 1.5)])
-def test_a_column_whose_cells_all_drown_in_noise_keeps_place_and_width(low, high):
-    """500 records, noise 70 a cell: the noise's own peaks were half of the column, anywhere in its range."""
+@pytest.mark.parametrize(("low", "high", "most"), [(2, 18, 0.15), (6, 6, 0.23), (4, 1.5, 0.26), (1, 1, 0.2)])
+def test_a_column_whose_cells_all_drown_in_noise_keeps_place_and_width(low, high, most):
+    """500 records, noise 35 a cell: with peaks of the noise taken for records the distances were .15, .26 and .32."""
     distance, shift = [], []
     for seed in range(15):
         values = np.random.default_rng(seed).beta(low, high, 500)
-        levels, noisy, truth = released(values, 70.0, 100 + seed)
-        counts = leaf_counts(levels, noisy, [70.0] * 3, 500.0)
+        levels, noisy, truth = released(values, 35.0, 100 + seed)
+        counts = leaf_counts(levels, noisy, [35.0] * 3, 500.0)
         assert counts.sum() == pytest.approx(500.0)
         distance.append(np.abs(in_twentieths(counts) - in_twentieths(truth)).sum() / 2)
         shift.append(in_twentieths(counts) @ (np.arange(20) / 20 + 0.025) - values.mean())
-    assert np.mean(distance) < 0.34  # 0.46 to 0.51 before
-    assert np.sqrt(np.mean(np.square(shift))) < 0.12
+    assert np.mean(distance) < most
+    assert np.sqrt(np.mean(np.square(shift))) < 0.13
 
 
 def test_the_shares_are_those_of_the_counts_where_there_is_no_noise_to_speak_of():

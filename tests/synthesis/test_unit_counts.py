@@ -6,7 +6,7 @@ import pytest
 from keshi.records.column_kinds import Categorical, Numerical
 from keshi.records.domain import Domain
 from keshi.records.encoded import EncodedBatch
-from keshi.synthesis.features import AMPLITUDE, ClassCounts
+from keshi.synthesis.features import AMPLITUDE, WEIGHT, ClassCounts
 from keshi.synthesis.marginal_plan import Resolution, first_look, second_look
 from keshi.synthesis.marginals import MarginalFeatures
 from keshi.synthesis.partitions import CLASS
@@ -19,7 +19,7 @@ RESOLUTION = Resolution(leaves=64)
 
 
 def measured(blocks, batch, scales, random) -> Measurement:
-    sums = np.concatenate([block.sums(batch, np.ones(len(batch.classes))) for block in blocks])
+    sums = np.concatenate([block.sums(batch, np.full(len(batch.classes), float(WEIGHT))) for block in blocks])
     noise = np.concatenate([random.normal(0, s, b.size) for b, s in zip(blocks, scales, strict=True)])
     share = (1 / len(blocks),) * len(blocks)
     return Measurement(Plan(blocks, share, "counts"), sums + np.rint(noise).astype(np.int64), scales, 0.1)
@@ -30,7 +30,8 @@ def both_looks(rows, noise, seed):
     batch = EncodedBatch(
         random.integers(-(2**20), 2**20, (rows, 8)) / 2**20, random.choice(3, rows, p=[0.6, 0.3, 0.1])
     )
-    scales = (noise * AMPLITUDE, 3 * noise * AMPLITUDE)
+    step = AMPLITUDE * WEIGHT
+    scales = (noise * step, 3 * noise * step)
     first = measured((first_look(DOMAIN, RESOLUTION), ClassCounts(3)), batch, scales, random)
     block = second_look(DOMAIN, first, mu=0.2, resolution=RESOLUTION)
     return batch, [first, measured((block,), batch, scales[:1], random)]

@@ -17,7 +17,8 @@ def test_estimates_are_weighed_by_their_precision():
     mean = estimates([[10.0, 0.0], [20.0, 30.0]], [[1.0, 1.0], [4.0, 1.0]])
     assert mean.counts == pytest.approx([12.0, 15.0])
     assert mean.variance == pytest.approx([0.8, 0.5])
-    assert Weighed().is_empty and not mean.is_empty
+    assert Weighed().is_empty
+    assert not mean.is_empty
 
 
 def test_without_noise_groups_and_whole_are_the_truth():
@@ -41,7 +42,8 @@ def test_they_are_nearer_to_the_truth_than_either_by_itself():
             estimates([whole], [np.full(6, 400.0)]),
             truth.sum(axis=1),
         )
-        assert (found >= 0).all() and found.sum(axis=1) == pytest.approx([300, 150])
+        assert (found >= 0).all()
+        assert found.sum(axis=1) == pytest.approx([300, 150])
         errors.append(
             (
                 np.abs(found - truth).sum(),

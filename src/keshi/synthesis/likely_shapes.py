@@ -1,8 +1,8 @@
 """What shape a column of numbers is likely to have, from counts that are mostly noise.
 
-Where few records are spread over many intervals no interval stands out, and counts drawn from noise are a comb over the
-whole range. Yet place and width of the bulk, and what lies on 0 or a bound, are two or three numbers, and those the same
-counts do tell: a mean over simple shapes, each weighed by its likelihood. From noisy values only.
+Where few records are spread over many intervals no interval stands out, and counts drawn from noise are a comb over
+the whole range. Yet place and width of the bulk, and what lies on 0 or a bound, are two or three numbers, and those the
+same counts do tell: a mean over simple shapes, each weighed by its likelihood. From noisy values only.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ PLACES = np.linspace(
     -0.1, 1.1, 25
 )  # of the bulk's middle, in shares of the range: off it, one side alone is seen
 WIDTHS = np.geomspace(0.01, 1.0, 10)  # of the logistic distribution, in shares of the range; 1 is nearly even
-EVEN = 1e-6
+EVEN = 1e-6  # share of the even column: no cell is impossible
 ATOMS = (0.1, 0.25, 0.5, 0.75, 0.95)  # shares of the units on one likely value
 
 
@@ -52,5 +52,5 @@ def likely_shares(
     )
     misfit = ((noisy - total * every) ** 2 / variance).sum(axis=1) / 2.0
     weight = prior * np.exp(misfit.min() - misfit)
-    even = widths / widths.sum()  # of everything a little: nothing is impossible
+    even = widths / widths.sum()
     return np.asarray((1.0 - EVEN) * (weight @ every) / weight.sum() + EVEN * even)

@@ -1,7 +1,7 @@
 """How many units there are, of each class and in all: the best that all noisy counts together say.
 
-Every marginal counts each unit once, so the sum of its cells is the number of units, with noise of its own; and along the
-label the number of each class. Weighed by their noise, least squares. From noisy values only.
+Every marginal counts each unit once, so the sum of its cells is the number of units, with noise of its own; and along
+the label the number of each class. Weighed by their noise, least squares. From noisy values only.
 """
 
 from __future__ import annotations

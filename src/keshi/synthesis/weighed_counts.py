@@ -1,7 +1,7 @@
 """One column within each group of classes, from all the noisy counts it takes part in.
 
-A column of d is counted in d - 1 pairs, too, and summed over its partner's cells each of those counts the column by itself.
-Together they say as much of it as the marginals that count it alone; where records are few, the only start worth having.
+A column of d is counted in d - 1 pairs, too, and summed over its partner's cells each of those counts the column by
+itself. Together they say as much of it as the marginals that count it alone: a start to have where records are few.
 """
 
 from __future__ import annotations
