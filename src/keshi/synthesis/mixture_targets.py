@@ -5,6 +5,7 @@ From noisy values only. The layout puts the cells of all columns side by side, t
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
@@ -22,7 +23,7 @@ from keshi.synthesis.marginals import MarginalFeatures
 from keshi.synthesis.mixture import ColumnValues
 from keshi.synthesis.partitions import CLASS, GRID, Partition, likely_values
 from keshi.synthesis.private_embedding import PrivateEmbedding, project_to_simplex
-from keshi.synthesis.weighed_counts import Weighed, agreed
+from keshi.synthesis.weighed_counts import Weighed, agreed, trusted
 
 MOST_NODES = 4.0  # of the first look's tree that make up an interval of many leaves, about
 LEAST = 0.1  # units in a cell where the fit begins: an empty one must be able to fill
@@ -130,13 +131,14 @@ class MarginalLayout:
     def independent_logits(self) -> Tensor:
         """(groups, cells) logits of a mixture in which all columns are independent within a group of classes."""
         logits = np.zeros((len(self.group_counts), self.size))
+        within = self._singles_within()
         for start, partition in self.partitions.items():
             if start == CLASS:
                 for group in range(len(self.group_counts)):
                     counts = np.where(self.group == group, self.by_class + 1.0, 1e-9)
                     logits[group, self._cells(partition)] = np.log(counts / counts.sum())
                 continue
-            by_group = self._singles_within(start) + LEAST
+            by_group = within[start] + LEAST
             logits[:, self._cells(partition)] = np.log(by_group / by_group.sum(axis=1, keepdims=True))
         return torch.tensor(logits, dtype=torch.float32)
 
@@ -190,37 +192,37 @@ class MarginalLayout:
         joined = np.array(coarse.joined)[place]
         return np.append(joined, coarse.cells - 1) if fine.missing else joined
 
-    def _singles_within(self, start: int) -> NDArray[np.float64]:
-        """(groups, cells) counts of one column within each group of classes: all that was measured says of them."""
-        partition = self.partitions[start]
-        within, over_all = Weighed(), Weighed()
-        fine, counts, variance = self._fine_counts[start]
-        joined = self._joined(start, fine)
-        over_all.add(np.bincount(joined, weights=counts), np.bincount(joined, weights=variance))
-        classes = np.bincount(self.group)
+    def _singles_within(self) -> dict[int, NDArray[np.float64]]:
+        """(groups, cells) counts of each column within each group of classes: all that was measured says of them."""
+        weighed: dict[int, tuple[Weighed, Weighed]] = {}
+        for start, (fine, counts, variance) in self._fine_counts.items():
+            joined = self._joined(start, fine)
+            weighed[start] = Weighed(), Weighed()
+            weighed[start][1].add(np.bincount(joined, weights=counts), np.bincount(joined, weights=variance))
+        classes = np.bincount(self.group)[:, None]
         for marginal, table, noise_std in zip(self.block.marginals, self.tables, self.noise_std, strict=True):
             own = [self.block.partitions[index] for index in marginal]
-            starts = [p.start for p in own]
-            if start not in starts or any(p.start != CLASS and p != self.partitions[p.start] for p in own):
-                continue
-            along = starts.index(start)
-            variance_of_cell = float(noise_std) ** 2
-            if starts[0] != CLASS:
-                others = table.size // partition.cells
-                summed = np.moveaxis(table, along, 0).reshape(partition.cells, -1).sum(axis=1)
-                over_all.add(summed, np.full(partition.cells, variance_of_cell * others))
-                continue
-            by_row = np.moveaxis(table, along, 1).reshape(len(table), partition.cells, -1)
-            others = by_row.shape[2]
-            if len(own) == 2:  # each class by itself
-                if len(by_row) != len(self.group):
-                    raise ValueError("pairs with the label join classes")
-                grouped = np.zeros((len(classes), partition.cells))
-                np.add.at(grouped, self.group, by_row[:, :, 0])
-                within.add(grouped, variance_of_cell * classes[:, None])
-            else:
-                within.add(by_row.sum(axis=2), variance_of_cell * np.full((len(classes), 1), others))
-        return agreed(within, over_all, self.group_counts)
+            if any(p.start != CLASS and p != self.partitions[p.start] for p in own):
+                continue  # fine cells
+            labelled, of_cell = own[0].start == CLASS, float(noise_std) ** 2
+            if labelled and len(own) == 2 and len(table) != len(self.group):
+                raise ValueError("pairs with the label join classes")
+            for along, partition in enumerate(own):
+                if partition.start == CLASS:
+                    continue
+                within, over_all = weighed[partition.start]
+                others = tuple(i for i in range(len(own)) if i != along and not (labelled and i == 0))
+                summed = table.sum(axis=others)
+                cells = math.prod(table.shape[i] for i in others)
+                if not labelled:
+                    over_all.add(summed, np.full(partition.cells, of_cell * cells))
+                elif len(own) == 2:  # each class by itself
+                    grouped = np.zeros((len(classes), partition.cells))
+                    np.add.at(grouped, self.group, summed)
+                    within.add(grouped, of_cell * classes)
+                else:
+                    within.add(summed, np.full((len(classes), 1), of_cell * cells))
+        return {start: agreed(*both, self.group_counts) for start, both in weighed.items()}
 
     def _cells(self, partition: Partition) -> slice:
         start = self.first_cell[partition.start]
@@ -258,24 +260,6 @@ def finest_counts(
         )
     variance = noise_std**2 * np.where(parts > 1, 1.0, own_weight)
     return fine, counts, np.repeat(variance, parts)
-
-
-def trusted(beyond: NDArray[np.float64], variance: NDArray[np.float64], weight: NDArray[np.float64]) -> float:
-    """How much of its weight a second estimate keeps: less where it differs from the first by its own noise alone.
-
-    The first was drawn to likely shapes and is often nearer to the truth than its noise says; then what the second
-    adds is its noise (positive-part James-Stein estimate).
-
-    Args:
-        beyond: By how much the second estimate differs from the first.
-        variance: Of the second's noise.
-        weight: Of the second, by the nominal noise of both.
-    """
-    noise, squares = float(variance.sum()), float((beyond**2).sum())
-    nominal = float((variance / np.maximum(1.0 - weight, 1e-9)).sum())
-    if squares <= noise or nominal <= noise:
-        return 0.0
-    return min(1.0, (1.0 - noise / squares) / (1.0 - noise / nominal))
 
 
 def popular_values(

@@ -22,7 +22,7 @@ class Weighed:
         self._weighted: Any = 0.0
         self._precision: Any = 0.0
 
-    def add(self, counts: NDArray[np.float64], variance: NDArray[np.float64]) -> None:
+    def add(self, counts: NDArray[Any], variance: NDArray[Any]) -> None:
         """One more estimate; `variance` is of the counts' shape, or broadcasts to it."""
         self._weighted = self._weighted + counts / variance
         self._precision = self._precision + 1.0 / variance
@@ -40,7 +40,7 @@ class Weighed:
         return np.asarray(self._weighted / self._precision)
 
 
-def agreed(within: Weighed, over_all: Weighed, group_counts: NDArray[np.float64]) -> NDArray[np.float64]:
+def agreed(within: Weighed, over_all: Weighed, group_counts: NDArray[Any]) -> NDArray[np.float64]:
     """(groups, cells) counts within each group of classes, nowhere negative, each group summing to its count.
 
     By least squares the groups and the whole agree. Then a group is drawn towards the shares of the whole as far as
@@ -67,3 +67,21 @@ def agreed(within: Weighed, over_all: Weighed, group_counts: NDArray[np.float64]
         for own, spread, size in zip(counts, left, group_counts, strict=True)
     ]
     return np.stack(shared)
+
+
+def trusted(beyond: NDArray[Any], variance: NDArray[Any], weight: NDArray[Any]) -> float:
+    """How much of its weight a second estimate keeps: less where it differs from the first by its own noise alone.
+
+    The first was drawn to likely shapes and is often nearer to the truth than its noise says; then what the second
+    adds is its noise (positive-part James-Stein estimate).
+
+    Args:
+        beyond: By how much the second estimate differs from the first.
+        variance: Of the second's noise.
+        weight: Of the second, by the nominal noise of both.
+    """
+    noise, squares = float(variance.sum()), float((beyond**2).sum())
+    nominal = float((variance / np.maximum(1.0 - weight, 1e-9)).sum())
+    if squares <= noise or nominal <= noise:
+        return 0.0
+    return min(1.0, (1.0 - noise / squares) / (1.0 - noise / nominal))
