@@ -2,7 +2,10 @@
 
 import numpy as np
 import pytest
+import torch
 
+from keshi.synthesis.mixture_fit import label_is_fitted
+from keshi.synthesis.mixture_targets import Targets
 from keshi.synthesis.weighed_counts import Weighed, agreed
 
 
@@ -55,3 +58,21 @@ def test_they_are_nearer_to_the_truth_than_either_by_itself():
     found, noisy, found_whole, whole = np.mean(errors, axis=0)
     assert found < 0.85 * noisy
     assert found_whole < 0.9 * whole
+
+
+def test_a_mixture_without_the_label_is_not_taken_for_fitted_where_classes_share_components():
+    """463 records: noise in all other pairs hid at once that the label said nothing, and AUC was below one half."""
+    truth = torch.tensor(
+        [[[1.0, 0, 0.9, 0.1]], [[0, 1.0, 0.2, 0.8]]]
+    )  # a component a class: label, then a column
+    mixture = truth.transpose(0, 1)  # both in one group
+    units = torch.tensor([200.0])
+    pairs = torch.zeros(4, 4)
+    pairs[:2, 2:] = 200.0 * torch.einsum("mc,mk->ck", mixture[0, :, :2], mixture[0, :, 2:])
+    precision = torch.zeros(4, 4)
+    precision[:2, 2:] = 30.0**-2
+    nothing = torch.zeros(1, 4, 4)
+    targets = Targets(nothing, nothing, pairs, precision, torch.zeros(4), torch.zeros(4))
+    independent = mixture.mean(dim=1, keepdim=True).expand(1, 2, 4)
+    assert label_is_fitted(mixture, units, targets, 2)
+    assert not label_is_fitted(independent, units, targets, 2)

@@ -142,6 +142,11 @@ class MarginalLayout:
             logits[:, self._cells(partition)] = np.log(by_group / by_group.sum(axis=1, keepdims=True))
         return torch.tensor(logits, dtype=torch.float32)
 
+    @property
+    def label_is_joined(self) -> bool:
+        """Whether several classes share components."""
+        return len(self.group_counts) < self.block.n_classes
+
     def membership(self) -> Tensor:
         """(cells, columns) which column a cell belongs to."""
         owner = np.repeat(np.arange(len(self.partitions)), [p.cells for p in self.partitions.values()])
