@@ -14,12 +14,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from keshi.synthesis.likely_shapes import likely_shares
 from keshi.synthesis.marginals import MarginalFeatures
 from keshi.synthesis.partitions import FEW, Partition
 from keshi.synthesis.private_embedding import Measurement, project_to_simplex
 
 BRANCHES = FEW  # parts of an interval at the next finer level
 SIGNIFICANT = 3.0  # noise standard deviations: what holds less may be noise alone, and is not divided further
+CERTAIN = 2.0  # times that by which a total may be noise: cells are told empty where the rest is known so well
 OVERFULL = 1.25  # a group ends before it would hold so many times its target
 
 
@@ -137,9 +139,13 @@ def leaf_counts(
     near[:-1] |= wide[1:]
     left = total - best[0][near].sum()  # does it stand out together, if not one by one?
     uncertain = np.sqrt(variance[0][near].sum() + variance[0].max())  # the last for the total's own noise
-    empty = ~near & near.any() & (likely | (left < SIGNIFICANT * uncertain))
-    counts = project_to_simplex(np.where(empty, -total, best[0]), total)
+    known = CERTAIN * SIGNIFICANT * uncertain < total  # else noise alone says that all is where it peaks
+    empty = ~near & near.any() & (likely | ((left < SIGNIFICANT * uncertain) & known))
     width = [np.bincount(level, weights=widths).astype(np.float64) for level in levels]
+    expected = likely_shares(best[0], variance[0], width[0], total, likely=likely)
+    counts = np.zeros(len(best[0]))
+    std = float(np.sqrt(variance[0][~empty].mean()))
+    counts[~empty] = shared_out(best[0][~empty], std, expected[~empty], total)
     for level, parent in enumerate(parents):
         children = counts[parent] * width[level + 1] / width[level][parent]
         bounds = np.searchsorted(parent, np.arange(len(counts) + 1))

@@ -23,7 +23,7 @@ from keshi.synthesis.column_counts import (
     joined_rare,
     tree_levels,
 )
-from keshi.synthesis.features import AMPLITUDE, ClassCounts
+from keshi.synthesis.features import AMPLITUDE
 from keshi.synthesis.marginals import MarginalFeatures
 from keshi.synthesis.partitions import (
     GRID,
@@ -37,6 +37,7 @@ from keshi.synthesis.partitions import (
     whole_values,
 )
 from keshi.synthesis.private_embedding import Measurement, project_to_simplex
+from keshi.synthesis.unit_counts import counts_of_classes
 
 NEIGHBOURS = 4  # leaves to each side that a leaf is compared with, and ...
 WIDEST_SHARE = 1 / 20  # of the range: where an interval of a pair may end though it holds little
@@ -44,6 +45,7 @@ PEAK = 3.0  # ... how many times as much as their median it holds where it may b
 LIKELY = 2.0  # noise standard deviations: 0 or a bound that holds as much is a cell by itself; several levels saw it
 MOST_COORDINATES = 400_000  # of one measurement: their noise takes 8 seconds
 FEWEST_LEAVES = 16
+FEWEST_FINE = 6  # intervals that a number is divided into finely, at least, whatever the noise
 FINER = 8  # times as many parts: of leaves with whole numbers (codes), and of leaves sure to hold a popular one, ...
 SURE = 2.0  # ... that is so many times the least of a leaf that is divided, ...
 PEAKS_SHARE = 8  # ... where such parts have no more cells than this part of a measurement, ...
@@ -120,7 +122,7 @@ def second_look(domain: Domain, first: Measurement, *, mu: float, resolution: Re
         mu: What the second look will spend.
         resolution: How finely to look.
     """
-    by_class = np.maximum(first.values(ClassCounts), 0.0)
+    by_class = np.maximum(counts_of_classes([first], domain.n_classes), 0.0)
     total = max(float(by_class.sum()), 1.0)
     seen = column_counts(first, total)
     pair_noise = _noise_of_unit_norm(first) / mu * math.sqrt(len(seen) * (len(seen) + 1) / 2)
@@ -142,10 +144,13 @@ def second_look(domain: Domain, first: Measurement, *, mu: float, resolution: Re
             most = resolution.least_categories + int(spare)
             coarse.append(counts.partition.joining(joined_rare(counts.counts, rare, most=most)))
             continue
-        target = max(total / resolution.fine_bins, resolution.fine_noise * counts.noise_std)
+        enough = min(resolution.fine_noise * counts.noise_std, total / FEWEST_FINE)
+        target = max(total / resolution.fine_bins, enough)
         fine.append(_fine_partition(counts, domain.columns[name], target, resolution, room))
         weighed.append(_weighed_cells(fine[-1], counts.partition, resolution.zoom))
-        coarse.append(_pair_partition(fine[-1], counts, domain.columns[name], max(total / bins, rare), rare))
+        seen_apart = min(rare, total / resolution.least_pair_bins)
+        target = max(total / bins, seen_apart)
+        coarse.append(_pair_partition(fine[-1], counts, domain.columns[name], target, seen_apart))
     chosen = _Chosen(domain, resolution)
     chosen.columns(coarse, fine, weighed)
     return chosen.with_pairs(project_to_simplex(by_class, total), rare=resolution.rare_class * pair_noise)

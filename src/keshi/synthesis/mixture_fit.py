@@ -22,6 +22,8 @@ from keshi.synthesis.mixture_targets import MarginalLayout, Targets
 from keshi.synthesis.private_embedding import PrivateEmbedding
 from keshi.synthesis.reconstruction import LearningPoint, Progress
 
+LABEL_STEPS = 50  # at most so many to learn what the label says of columns, where the fit begins without that
+SIGNIFICANT = 3.0  # standard deviations of the squared residual of noise alone
 LARGEST_STEP = 4e9  # components x cells^2: a step of more would take seconds; then there are fewer components
 
 
@@ -127,6 +129,10 @@ def fit_mixture(
         residual = squared_residual(probabilities, group_counts / components, targets) / measured
         loss = float(residual.detach())
         done = loss < schedule.stop_at or step == schedule.steps
+        if done and layout.label_is_joined and step < min(LABEL_STEPS, schedule.steps):
+            done = label_is_fitted(
+                probabilities.detach(), group_counts / components, targets, layout.block.n_classes
+            )
         if done or step % report_every == 0:
             curve.append(LearningPoint(step, loss, schedule.stop_at, float(measured)))
             if progress is not None:
@@ -168,3 +174,19 @@ def squared_residual(probabilities: Tensor, units: Tensor, targets: Targets) -> 
     total = total + ((over_all - targets.over_all).square() * targets.over_all_precision).sum()
     single = (probabilities.sum(dim=1) * units[:, None]).sum(dim=0)
     return total + ((single - targets.single).square() * targets.single_precision).sum()
+
+
+def label_is_fitted(probabilities: Tensor, units: Tensor, targets: Targets, n_classes: int) -> bool:
+    """Whether the pairs with the label are as near as noise alone would have them.
+
+    Where classes share components the fit begins with columns independent of them; and where records are few the noise
+    in all other pairs hides that at once. Arguments as in `squared_residual`; the label's cells are the first.
+    """
+    weighted = probabilities * units[:, None, None]
+    pairs = torch.einsum("gmc,gmk->ck", weighted[:, :, :n_classes], probabilities[:, :, n_classes:])
+    precision = targets.over_all_precision[:n_classes, n_classes:]
+    measured = max(1, int((precision > 0).sum()))
+    residual = (
+        float(((pairs - targets.over_all[:n_classes, n_classes:]).square() * precision).sum()) / measured
+    )
+    return residual < 1.0 + SIGNIFICANT * (2.0 / measured) ** 0.5

@@ -5,6 +5,7 @@ From noisy values only. The layout puts the cells of all columns side by side, t
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
@@ -22,8 +23,10 @@ from keshi.synthesis.marginals import MarginalFeatures
 from keshi.synthesis.mixture import ColumnValues
 from keshi.synthesis.partitions import CLASS, GRID, Partition, likely_values
 from keshi.synthesis.private_embedding import PrivateEmbedding, project_to_simplex
+from keshi.synthesis.weighed_counts import Weighed, agreed, trusted
 
 MOST_NODES = 4.0  # of the first look's tree that make up an interval of many leaves, about
+LEAST = 0.1  # units in a cell where the fit begins: an empty one must be able to fill
 POPULAR = 0.8  # a part of a leaf that holds so much of it is taken for a single value
 
 
@@ -88,6 +91,7 @@ class MarginalLayout:
         self.group_counts = np.bincount(self.group, weights=self.by_class)
         first = next(m for m in embedding.measurements if m.has(MarginalFeatures))
         self.columns = {c.partition.start: c for c in column_counts(first, self.count)}
+        self._fine_counts = self._finest_of_columns()
 
     def targets(self) -> Targets:
         """Everything that was measured, and the best that is known of each column by itself."""
@@ -106,7 +110,7 @@ class MarginalLayout:
                 over_all[at[0], at[1]], over_all_precision[at[0], at[1]] = table, noise_std**-2.0
             elif not single_precision[at[0]].any():
                 single[at[0]], single_precision[at[0]] = table, noise_std**-2.0
-        for start, (partition, counts, variance) in self._fine_counts().items():
+        for start, (partition, counts, variance) in self._fine_counts.items():
             at_column = self._cells(self.partitions[start])
             joined = np.array(self._joined(start, partition))
             own_counts, own_precision = (
@@ -127,21 +131,21 @@ class MarginalLayout:
     def independent_logits(self) -> Tensor:
         """(groups, cells) logits of a mixture in which all columns are independent within a group of classes."""
         logits = np.zeros((len(self.group_counts), self.size))
+        within = self._singles_within()
         for start, partition in self.partitions.items():
             if start == CLASS:
                 for group in range(len(self.group_counts)):
                     counts = np.where(self.group == group, self.by_class + 1.0, 1e-9)
                     logits[group, self._cells(partition)] = np.log(counts / counts.sum())
                 continue
-            fine, counts, _ = self._fine_counts()[start]
-            held = np.bincount(self._joined(start, fine), weights=counts) + 1.0
-            by_group = np.repeat(held[None], len(self.group_counts), axis=0)
-            with_label = self._table_with_label(start)
-            if with_label is not None:
-                grouped = np.stack([with_label[self.group == g].sum(axis=0) for g in range(len(by_group))])
-                by_group = np.maximum(grouped, 0.0) + 1.0
+            by_group = within[start] + LEAST
             logits[:, self._cells(partition)] = np.log(by_group / by_group.sum(axis=1, keepdims=True))
         return torch.tensor(logits, dtype=torch.float32)
+
+    @property
+    def label_is_joined(self) -> bool:
+        """Whether several classes share components."""
+        return len(self.group_counts) < self.block.n_classes
 
     def membership(self) -> Tensor:
         """(cells, columns) which column a cell belongs to."""
@@ -157,7 +161,7 @@ class MarginalLayout:
                     ColumnValues(partition, np.ones(partition.cells), np.full(partition.cells, np.nan))
                 )
                 continue
-            fine, counts, _ = self._fine_counts()[start]
+            fine, counts, _ = self._fine_counts[start]
             if not partition.categories:
                 fine, counts = _with_leaves(fine, counts, self.columns[start])
             single = np.full(len(counts), np.nan)
@@ -167,7 +171,7 @@ class MarginalLayout:
             found.append(ColumnValues(fine.joining(self._joined(start, fine)), counts, single))
         return found
 
-    def _fine_counts(self) -> dict[int, tuple[Partition, NDArray[np.float64], NDArray[np.float64]]]:
+    def _finest_of_columns(self) -> dict[int, tuple[Partition, NDArray[np.float64], NDArray[np.float64]]]:
         """Partition, counts and variances of the finest cells of each column, from both measurements."""
         found = {}
         for start, column in self.columns.items():
@@ -193,12 +197,37 @@ class MarginalLayout:
         joined = np.array(coarse.joined)[place]
         return np.append(joined, coarse.cells - 1) if fine.missing else joined
 
-    def _table_with_label(self, start: int) -> NDArray[np.float64] | None:
-        for marginal, table in zip(self.block.marginals, self.tables, strict=True):
+    def _singles_within(self) -> dict[int, NDArray[np.float64]]:
+        """(groups, cells) counts of each column within each group of classes: all that was measured says of them."""
+        weighed: dict[int, tuple[Weighed, Weighed]] = {}
+        for start, (fine, counts, variance) in self._fine_counts.items():
+            joined = self._joined(start, fine)
+            weighed[start] = Weighed(), Weighed()
+            weighed[start][1].add(np.bincount(joined, weights=counts), np.bincount(joined, weights=variance))
+        classes = np.bincount(self.group)[:, None]
+        for marginal, table, noise_std in zip(self.block.marginals, self.tables, self.noise_std, strict=True):
             own = [self.block.partitions[index] for index in marginal]
-            if [p.start for p in own] == [CLASS, start]:
-                return table
-        return None
+            if any(p.start != CLASS and p != self.partitions[p.start] for p in own):
+                continue  # fine cells
+            labelled, of_cell = own[0].start == CLASS, float(noise_std) ** 2
+            if labelled and len(own) == 2 and len(table) != len(self.group):
+                raise ValueError("pairs with the label join classes")
+            for along, partition in enumerate(own):
+                if partition.start == CLASS:
+                    continue
+                within, over_all = weighed[partition.start]
+                others = tuple(i for i in range(len(own)) if i != along and not (labelled and i == 0))
+                summed = table.sum(axis=others)
+                cells = math.prod(table.shape[i] for i in others)
+                if not labelled:
+                    over_all.add(summed, np.full(partition.cells, of_cell * cells))
+                elif len(own) == 2:  # each class by itself
+                    grouped = np.zeros((len(classes), partition.cells))
+                    np.add.at(grouped, self.group, summed)
+                    within.add(grouped, of_cell * classes)
+                else:
+                    within.add(summed, np.full((len(classes), 1), of_cell * cells))
+        return {start: agreed(*both, self.group_counts) for start, both in weighed.items()}
 
     def _cells(self, partition: Partition) -> slice:
         start = self.first_cell[partition.start]
@@ -226,7 +255,8 @@ def finest_counts(
     if fine.missing:
         parts, leaves = np.append(parts, 1), np.append(leaves, 1)
     own_weight = column.noise_std**2 * leaves / (column.noise_std**2 * leaves + noise_std**2 * parts)
-    held = project_to_simplex(known + own_weight * (summed - known), total)
+    kept = own_weight * trusted(summed - known, noise_std**2 * parts, own_weight)
+    held = project_to_simplex(known + kept * (summed - known), total)
     counts = np.repeat(held, parts)
     for place in np.flatnonzero(parts > 1):
         cells = slice(begins[place], begins[place] + parts[place])

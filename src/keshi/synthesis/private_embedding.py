@@ -29,6 +29,7 @@ from keshi.synthesis.entry_values import EntryValues
 from keshi.synthesis.features import AMPLITUDE, WEIGHT, ClassCounts, Features, SpreadStatistic
 from keshi.synthesis.marginals import MarginalFeatures
 from keshi.synthesis.moments import MomentFeatures
+from keshi.synthesis.unit_counts import counts_of_classes
 from keshi.synthesis.window_marginals import WindowMarginals
 
 _KINDS: dict[str, type[Features]] = {
@@ -156,13 +157,14 @@ class PrivateEmbedding:
         The nearest counts (in squares) to the noisy ones that could be counts: a projection onto the simplex,
         which is post-processing. The released code sets negative ones to 0.001 instead, and divides by them.
         """
-        noisy = self.measurement(ClassCounts).values(ClassCounts)
+        self.measurement(ClassCounts)  # raises where nothing counted them
+        noisy = counts_of_classes(self.measurements, self.domain.n_classes)
         total = float(self.public_count) if self.public_count is not None else max(float(noisy.sum()), 1.0)
         return project_to_simplex(noisy, total)
 
     @property
     def count(self) -> float:
-        """Number of units: public, or estimated from the noisy class counts."""
+        """Number of units: public, or estimated from all noisy counts."""
         return float(self.class_counts.sum())
 
     def save(self, path: str | Path, *, overwrite: bool = False) -> None:
