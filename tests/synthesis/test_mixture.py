@@ -285,6 +285,26 @@ def test_many_classes_share_their_pairs_where_each_would_take_too_much_memory():
     assert seen == [3, 2]
 
 
+def test_noise_leaves_a_number_some_intervals_whatever_it_hides():
+    domain = Domain({name: Numerical(0, 1) for name in "abc"})
+    features = first_look(domain, Resolution())
+    random = np.random.default_rng(0)
+    tables = [
+        np.full(features.partitions[m[0]].cells, 450.0 / features.partitions[m[0]].cells)
+        for m in features.marginals
+    ]
+    counts = np.concatenate([*tables, [450.0]]) + random.normal(0, 150, features.size + 1)
+    measured = Measurement(
+        Plan((features, ClassCounts(1)), (0.9, 0.1), "columns"),
+        np.rint(counts * AMPLITUDE * WEIGHT),
+        (150 * AMPLITUDE * WEIGHT,) * 2,
+        0.05,
+    )
+    second = second_look(domain, measured, mu=0.1, resolution=Resolution())
+    for pair in (marginal for marginal in second.marginals if len(marginal) == 2):
+        assert min(second.partitions[index].cells for index in pair) >= Resolution().least_pair_bins
+
+
 def test_the_most_frequent_classes_keep_pairs_of_their_own_where_there_is_no_room_for_all(monkeypatch):
     domain = Domain(
         {"a": Categorical((1, 2)), "b": Categorical((1, 2)), "y": Categorical((0, 1, 2, 3))}, label="y"
