@@ -7,6 +7,7 @@ from sklearn.metrics import f1_score, r2_score
 from keshi.auditing import use_probe
 from keshi.auditing.use_probe import check_uses, measure_use, measure_uses
 from keshi.errors import DomainError, RecordsError
+from keshi.records.further import is_measurement, per_window
 
 ROWS = 600
 
@@ -107,3 +108,22 @@ def test_nobody_is_a_stranger_where_too_few_people_would_be_left() -> None:
         assert set(found["side"]) == {"features"}
         assert (found["side"]["features"].unknown is not None) == has_strangers
         assert found["side"]["features"].known.score > 0.9
+
+
+def test_codes_in_floats_are_classes_and_gaps_are_refused() -> None:
+    assert not is_measurement(np.array([1.0, 2.0, 1.0]))
+    assert is_measurement(np.array([1.0, 2.5, 1.0]))
+    with pytest.raises(RecordsError, match="missing values"):
+        per_window([{"worn": "left"}, {"worn": None}], [np.array([0]), np.array([0])], window=1)
+
+
+def test_one_recording_has_no_interval_and_nothing_held_out_is_refused() -> None:
+    use, who = np.array([0, 1] * 10), np.repeat([0, 1], 10)
+    z = use[:, None] + np.random.default_rng(0).normal(0, 0.1, (20, 2))
+    learn = np.arange(20) < 16
+    rows = {"learn": learn, "unknown": np.zeros(20, dtype=bool), "trial": np.where(learn, 0, 1)}
+    found = measure_use(use, who, z, known=~learn, **rows).known
+    assert found.score == 1.0
+    assert np.isnan([found.lower, found.upper]).all()
+    with pytest.raises(RecordsError, match="hold some out"):
+        measure_use(use, who, z, known=np.zeros(20, dtype=bool), **rows)

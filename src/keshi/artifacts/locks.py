@@ -1,6 +1,7 @@
 """A folder in which one process at a time may work.
 
-SQLite takes the lock, as it does for the privacy ledger: it knows how on every system, and the system lets go of it
+SQLite takes the lock, as it does for the privacy ledger: it knows how on every system (on a local disk: network
+folders often do not lock), and the system lets go of it
 when the process ends, however that happens. No stale lock has to be removed by hand.
 """
 

@@ -28,7 +28,8 @@ class UseScore:
 
     Attributes:
         score: macro F1 of classes; R2 of a measurement, which is below 0 where guessing its mean would be better.
-        lower, upper: 95 % interval over recordings (over rows where none are known); people may differ more.
+        lower, upper: 95 % interval over recordings (over rows where none are known); people may differ more. NaN of
+            fewer than two.
         floor: the same figure of always saying the most frequent class, or the mean, of the rows learnt from.
         rows: tried on.
     """
@@ -86,6 +87,10 @@ def measure_use(
         trial: (n,) the recording of every row, for the intervals.
     """
     same_length(use=use, subject=subject, z=z)
+    if not len(np.arange(len(use))[learn]) or not len(np.arange(len(use))[known]):
+        raise RecordsError(
+            "there are no rows to learn a use from, or none of the same people to try it on; hold some out."
+        )
     amount = is_measurement(use)
     rows = np.arange(len(use))[learn]
     if len(rows) > MOST_PROBE_ROWS:
@@ -190,6 +195,8 @@ def _interval(
         hits = [(truth == name) & (said == name) for name in names]
         columns = hits + [(truth == name) * 1.0 + (said == name) for name in names]
     sums = np.stack([np.bincount(recording, weights=column) for column in columns], axis=1)
+    if len(sums) < 2:
+        return float("nan"), float("nan")
     rng = np.random.default_rng(seed)
     found = np.empty(DRAWS)
     with np.errstate(divide="ignore", invalid="ignore"):  # a class may be missing from a draw

@@ -16,7 +16,7 @@ import time
 import traceback
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from pathlib import Path
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from keshi.cli.censor_sweep import Cell, SweepPlan
     from keshi.records.windows import Windows
 
+SHARED = ("x", "label", "subject", "trial", "start")  # of the windows: further columns are no part of a sweep
 WINDOWS_FOLDER = "windows"  # beside the checkpoints, while workers run
 LOOK_AGAIN = 1.0  # seconds after which to see whether a cell may start by now
 PATIENCE = 10.0  # seconds that workers have to clean up before they are killed
@@ -181,8 +182,8 @@ def _shared(windows: Windows, folder: Path) -> Iterator[Path]:
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     try:
-        for field in fields(windows):
-            np.save(folder / f"{field.name}.npy", getattr(windows, field.name), allow_pickle=False)
+        for name in SHARED:
+            np.save(folder / f"{name}.npy", getattr(windows, name), allow_pickle=False)
         yield folder
     finally:
         shutil.rmtree(folder, ignore_errors=True)
@@ -198,7 +199,7 @@ def _work(connection: Connection, shared: Path, folder: Path, plan: SweepPlan, t
     from keshi.cli.sweep_cell import run_cell
     from keshi.records.windows import Windows
 
-    arrays = {field.name: np.load(shared / f"{field.name}.npy", mmap_mode="r") for field in fields(Windows)}
+    arrays = {name: np.load(shared / f"{name}.npy", mmap_mode="r") for name in SHARED}
     windows = Windows(**arrays)
 
     def tell(kind: str, content: Any) -> None:

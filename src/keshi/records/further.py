@@ -17,9 +17,9 @@ MOST_CODES = 10  # more different whole numbers are an amount, such as a heart r
 
 def is_measurement(values: np.ndarray) -> bool:
     """Whether values (n,) are amounts: numbers with fractions, or more than ten different whole ones; else classes."""
-    if values.dtype.kind == "f":
-        return True
-    return values.dtype.kind in "iu" and len(np.unique(values)) > MOST_CODES
+    if values.dtype.kind not in "iuf":
+        return False
+    return bool((values % 1 != 0).any()) or len(np.unique(values)) > MOST_CODES
 
 
 def per_window(
@@ -48,6 +48,8 @@ def per_window(
 
 def _values(value: Any, starts: np.ndarray, window: int) -> np.ndarray:
     if isinstance(value, np.ndarray) and value.ndim == 1:
+        if len(starts) == 0:
+            return np.empty(0)
         means: np.ndarray = np.lib.stride_tricks.sliding_window_view(value.astype(np.float64), window)[
             starts
         ].mean(axis=1)
@@ -59,4 +61,7 @@ def _column(parts: list[np.ndarray]) -> np.ndarray:
     """One array: numbers stay numbers where all are, everything else becomes text."""
     if all(part.dtype.kind in "iuf" for part in parts):
         return np.concatenate(parts)
-    return np.concatenate([part.astype(str) for part in parts])
+    texts = np.concatenate([part.astype(object) for part in parts])
+    if any(text is None or text != text or text == "" for text in texts):  # NaN differs from itself
+        raise RecordsError("a further column has missing values; fill them in, or leave the column out.")
+    return texts.astype(str)

@@ -119,7 +119,7 @@ def _use_rows(audit: FeatureAudit) -> list[tuple[Any, ...]]:
     for name, each in audit.uses.items():
         for what, one in each.items():
             known, unknown = one.known, None if one.unknown is None else one.unknown.score
-            interval = f"{known.lower:.3f} to {known.upper:.3f}"
+            interval = "–" if math.isnan(known.lower) else f"{known.lower:.3f} to {known.upper:.3f}"
             shown = YARDSTICKS.get(what, what)
             rows.append((name, shown, one.measure, known.score, interval, unknown, known.floor))
     return rows

@@ -51,7 +51,7 @@ def agreed(within: Weighed, over_all: Weighed, group_counts: NDArray[Any]) -> ND
         over_all: (cells,) estimates over all groups, with (cells,) variances.
         group_counts: (groups,) units in each group.
     """
-    total = float(group_counts.sum())
+    total = max(float(group_counts.sum()), 1e-9)  # a public number of records may be 0
     if within.is_empty:
         whole = project_to_simplex(over_all.counts, total)
         return np.outer(group_counts / total, whole)
