@@ -1,6 +1,6 @@
 """The certified release on USC-HAD: what no attacker can beat, beside what fresh ones reach and the F1 that is left.
 
-    KESHI_DATA=path/to/data python experiments/certified.py -o certified/            (about 12 CPU minutes a seed)
+    KESHI_DATA=path/to/data python experiments/certified.py -o certified/            (about 10 CPU minutes a seed)
     python experiments/certified.py -o certified/ --table                           (print what is there, train nothing)
 
 `uschad-paper` windows, blocked split, 25,000 training windows, as in robust.py. Every level of noise (in multiples of

@@ -1,8 +1,8 @@
 """A folder in which one process at a time may work.
 
-SQLite takes the lock, as it does for the privacy ledger: it knows how on every system (on a local disk: network
-folders often do not lock), and the system lets go of it
-when the process ends, however that happens. No stale lock has to be removed by hand.
+SQLite takes the lock, as it does for the privacy ledger: it knows how on every system (on a local disk; network folders
+often do not lock), and the system lets go of it when the process ends, however that happens. No stale lock has to be
+removed by hand.
 """
 
 from __future__ import annotations

@@ -64,7 +64,7 @@ def check_uses(uses: Mapping[str, np.ndarray], subject: np.ndarray) -> None:
                 f"use {name!r} needs one value a row, none of them missing; got shape {use.shape}."
             )
         if len(np.unique(use)) < 2:
-            raise DomainError(f"use {name!r} is {use[:1].tolist()} everywhere: there is nothing to read off.")
+            raise DomainError(f"use {name!r} has the same value everywhere: there is nothing to read off.")
 
 
 def measure_use(

@@ -32,11 +32,8 @@ SHARED = ("x", "label", "subject", "trial", "start")  # of the windows: further 
 WINDOWS_FOLDER = "windows"  # beside the checkpoints, while workers run
 LOOK_AGAIN = 1.0  # seconds after which to see whether a cell may start by now
 PATIENCE = 10.0  # seconds that workers have to clean up before they are killed
-EXPECTED = (
-    KeshiError,
-    ValueError,
-    OSError,
-)  # these tell the user what to do; others are bugs and need a traceback
+# These tell the user what to do; others are bugs and need a traceback.
+EXPECTED = (KeshiError, ValueError, OSError)
 
 
 @dataclass
