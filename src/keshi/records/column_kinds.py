@@ -88,7 +88,7 @@ class Numerical:
         """How many values there are from one whole number to the next; None where nothing is declared of that."""
         if self.integer:
             return 1
-        return None if self.decimals is None else 10**self.decimals
+        return None if self.decimals is None else int(10**self.decimals)
 
 
 @dataclass(frozen=True)
