@@ -273,3 +273,12 @@ def test_ctrl_c_leaves_nothing_half_written() -> None:
     assert training.returncode not in (0, -signal.SIGINT), said
     assert "Traceback" not in said
     assert files() == before
+
+
+def test_a_table_without_records_is_released_and_not_reported_on() -> None:
+    pd.read_csv("people.csv").head(0).to_csv("empty.csv", index=False)
+    code, said = main("synthesize", "empty.csv", "--domain", "people.toml", "--epsilon", "1", "-o", "run")
+    assert code == 0, said
+    assert "no report: empty.csv has no records" in said
+    assert Path("run/release/synthetic.csv").exists()
+    assert not Path("run/private/report.html").exists()

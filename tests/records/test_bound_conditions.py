@@ -218,3 +218,14 @@ def test_what_does_not_fit_the_domain_is_refused_with_advice(text: str, message:
 def test_a_condition_with_too_many_alternatives_is_taken_to_be_possible() -> None:
     text = " and ".join(["(age == 1 or grade == 'low')"] * 14)
     assert possible_records([((bind(text, COLUMNS), "true"),)], COLUMNS, "grade").any
+
+
+def test_conditions_know_the_declared_decimals() -> None:
+    columns = {"rate": Numerical(0, 1, decimals=2)}
+    for possible in ("rate == 0.29", "0.121 < rate < 0.139", "rate > 0.99", "rate < 0.01"):
+        bound = bind(possible, columns)
+        assert possible_records([((bound, "true"),)], columns, None).any, possible
+    with pytest.raises(ConditionError, match="at most 2 decimals"):
+        bind("rate == 0.125", columns)
+    bound = bind("0.121 < rate < 0.129", columns)
+    assert not possible_records([((bound, "true"),)], columns, None).any

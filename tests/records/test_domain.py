@@ -18,6 +18,13 @@ NAN = float("nan")
     ("column", "says"),
     [
         (Categorical(()), "categories is empty"),
+        (Numerical(0, 1, decimals=-1), "decimals must be a whole number from 0 to 15"),
+        (Numerical(0, 1, decimals=True), "decimals must be a whole number from 0 to 15"),
+        (Numerical(0, 1, decimals=2.0), "decimals must be a whole number from 0 to 15"),  # type: ignore[arg-type]
+        (Numerical(0, 9, decimals=0, integer=True), "leave decimals out, or integer"),
+        (Numerical(0, 0.125, decimals=2), "no more decimals than the 2 declared, got [0.125]"),
+        (Numerical(0, 1, decimals=2, bins=(0.125,)), "no more decimals than the 2 declared, got [0.125]"),
+        (Numerical(0, 1e9, decimals=8), "declare fewer, or narrow the bounds"),
         (Categorical("ab"), "categories must be a list"),  # type: ignore[arg-type]
         (Categorical(("a", "a")), "stand twice"),
         (Categorical((1, "1")), "stand twice"),

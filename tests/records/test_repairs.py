@@ -176,3 +176,30 @@ def test_constraints_that_contradict_each_other_are_refused() -> None:
     with pytest.raises(DomainError, match="contradict"):
         Domain(COLUMNS, constraints=(Constraint("age < 20"), Constraint("age > 30")))
     Domain(COLUMNS, constraints=(Constraint("low < 3"), Constraint("low > 7")))  # a missing one keeps both
+
+
+def test_sums_and_swaps_keep_the_declared_decimals() -> None:
+    columns = {
+        "net": Numerical(0, 100, decimals=2),
+        "tax": Numerical(0, 20, decimals=2),
+        "gross": Numerical(0, 130, decimals=2),
+        "paid": Numerical(0, 130, decimals=1),
+    }
+    rules = (Constraint("gross == net + tax", tolerance=0), Constraint("paid <= gross"))
+    domain = Domain(columns, constraints=rules)
+    frame, kept = repaired(drawn(2_000, 0, domain), bind_constraints(rules, columns, {}), domain)
+    assert kept.mean() > 0.5
+    frame = frame[kept]
+    for name, decimals in (("net", 2), ("tax", 2), ("gross", 2), ("paid", 1)):
+        assert (frame[name] == frame[name].round(decimals)).all()
+    assert ((frame["net"] + frame["tax"]).round(2) == frame["gross"]).all()
+    assert (frame["paid"] <= frame["gross"]).all()
+
+
+def test_a_computed_total_does_not_show_how_floats_are_rounded() -> None:
+    columns = {"a": Numerical(0, 1), "b": Numerical(0, 1), "c": Numerical(0, 2)}
+    rule = (Constraint("c == a + b", tolerance=0),)
+    frame = pd.DataFrame({"a": [0.1, 0.7], "b": [0.2, 0.1], "c": [2.0, 2.0]})
+    frame, kept = repaired(frame, bind_constraints(rule, columns, {}), Domain(columns, constraints=rule))
+    assert kept.all()
+    assert frame["c"].tolist() == [0.3, 0.8]

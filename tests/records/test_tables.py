@@ -389,3 +389,26 @@ def test_a_column_of_dtype_category_has_the_same_dtype_in_every_batch() -> None:
     assert one["grade"].dtype == other["grade"].dtype == pd.concat([one, other])["grade"].dtype
     assert list(one["grade"].dtype.categories) == ["low", "mid", "high"]
     assert one["grade"].dtype.ordered
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.integers(0, 4), st.integers(-500, 500), st.integers(1, 900), st.data())
+def test_declared_decimals_come_back_as_written(decimals, low, width, data):
+    column = Numerical(low / 10**decimals, (low + width) / 10**decimals, decimals=decimals)
+    written = [i / 10**decimals for i in data.draw(st.lists(st.integers(low, low + width), min_size=1))]
+    encoder = TableEncoder(Domain({"it": column}))
+    batch = encoder.encode(pd.DataFrame({"it": written}))
+    assert encoder.decode(batch.vectors, batch.classes)["it"].tolist() == written
+    anything = np.array(data.draw(st.lists(st.floats(-1, 1), min_size=1)))[:, None]
+    for number in encoder.decode(anything, np.zeros(len(anything)))["it"]:
+        assert number == float(f"{number:.{decimals}f}")
+        assert column.lower <= number <= column.upper
+
+
+@pytest.mark.parametrize("scale", ["linear", "log"])
+def test_without_declared_decimals_there_are_more(scale):
+    encoder = TableEncoder(Domain({"it": Numerical(0, 100, scale=scale)}))
+    there = encoder.decode(np.array([[0.123456]]), np.zeros(1))["it"].tolist()
+    assert there != [round(there[0], 2)]
+    encoder = TableEncoder(Domain({"it": Numerical(0, 100, scale=scale, decimals=2)}))
+    assert encoder.decode(np.array([[0.123456]]), np.zeros(1))["it"].tolist() == [round(there[0], 2)]

@@ -127,3 +127,42 @@ def test_a_partition_that_is_none_is_refused():
     assert Partition(*partition.settings()) == partition
     assert partition.fits(domain())
     assert not partition.fits(Domain({"age": Numerical(17, 90, integer=True)}))
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    st.integers(0, 3),
+    st.integers(-3_000, 3_000),
+    st.integers(1, 5_000),
+    st.sampled_from(["linear", "log"]),
+    st.integers(4, 64),
+)
+def test_declared_decimals_are_never_cut_through_and_found_again(decimals, low, width, scale, most):
+    unit = 10**decimals
+    column = Numerical(low / unit, (low + width) / unit, decimals=decimals, scale=scale)
+    made = Domain({"x": column})
+    written = np.arange(low, low + width + 1) / unit
+    partition = column_partitions(made, most_cells=most)["x"]
+    cell = partition.fine(TableEncoder(made).encode(pd.DataFrame({"x": written})))
+    assert (np.diff(cell) >= 0).all()
+    found = [whole_between(*edges, column) for edges in pairwise(partition.edges)]
+    assert [number for inside in found for number in inside] == list(range(low, low + width + 1))
+    for value, place in zip(range(low, low + width + 1), cell, strict=True):
+        assert value in found[place]
+
+
+def test_bins_of_declared_decimals_include_their_lower_edge():
+    column = Numerical(
+        0, 1, decimals=2, bins=(0.07, 0.29, 0.58)
+    )  # 0.07 * 100 is above 7, 0.29 * 100 below 29
+    made = Domain({"x": column})
+    cuts = np.array(declared_cuts(column)) / GRID
+    places = (
+        TableEncoder(made).encode(pd.DataFrame({"x": [0.06, 0.07, 0.28, 0.29, 0.57, 0.58]})).vectors[:, 0]
+    )
+    assert np.searchsorted(cuts, places, side="right").tolist() == [0, 1, 1, 2, 2, 3]
+
+
+def test_a_rate_of_two_decimals_is_looked_at_value_by_value():
+    rate = {"rate": Numerical(0, 1, decimals=2)}
+    assert column_partitions(Domain(rate), most_cells=4_096)["rate"].cells == 101

@@ -232,3 +232,8 @@ def test_a_trained_generator_keeps_its_domain_after_saving(tmp_path) -> None:
         synthesizer.sample(10, seed=3, where="a >= 0 and class in ['x', 'y']"),
     )
     pd.testing.assert_frame_equal(one, more)  # a condition that everything meets changes nothing
+
+
+def test_more_records_than_a_64_bit_number_counts_are_refused():
+    with pytest.raises(ValueError, match=r"below 2\^63"):
+        Sampling(2**63)

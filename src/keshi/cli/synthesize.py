@@ -166,15 +166,18 @@ def synthesize(
         cost = {"CPU seconds": time.process_time() - cpu, "seconds": time.perf_counter() - started}
         measure = array_report if known.array_columns else table_report
         sections = measure(table, holdout, generator, rows=rows, cost=cost, seed=seed)
-        write_private_report(private, f"Synthetic {table.stem}", statement, sections)
-        print(f"report for you alone: {private / 'report.html'}")
+        if sections:
+            write_private_report(private, f"Synthetic {table.stem}", statement, sections)
+            print(f"report for you alone: {private / 'report.html'}")
+        else:
+            print(f"no report: {table} has no records to compare with.", file=sys.stderr)
     print(f"Next: keshi sample {release / 'generator'} --rows 100000 -o more{synthetic.suffix}")
 
 
 def table_report(
     table: Path, holdout: Path | None, generator: Generator, *, rows: int, cost: dict[str, float], seed: int
 ) -> list[Section]:
-    """The owner's report of a synthetic table: reads the real one whole."""
+    """The owner's report of a synthetic table: reads the real one whole. Of a table without records there is none."""
     import pandas as pd
 
     from keshi.records.files import read_batches
@@ -187,6 +190,8 @@ def table_report(
         for path in (table, holdout)
     )
     assert real is not None
+    if real.empty:
+        return []
     synthetic = generator.sample(min(rows, len(real)), seed=seed)[list(known.columns)]  # no identifiers
     return audit_sections(synthetic, real, held, known, generator, cost=cost, seed=seed)[1]
 

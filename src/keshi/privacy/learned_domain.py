@@ -109,6 +109,8 @@ class LearnedDomain:
             lines.append("CHECK: nothing stood out from the noise; these bounds are placeholders.")
         if isinstance(column, Numerical) and column.integer:
             lines.append('a code? then: type = "categorical", categories = [1, 2, 3] instead of the bounds')
+        elif isinstance(column, Numerical):
+            lines.append("written with few digits after the point? then say so: decimals = 2")
         missing = self.histograms[name].missing if name in self.histograms else self.counts.get((name, None))
         if missing is not None:
             lines.append(f"missing: about {max(0, round(missing)):,} records (noisy)")

@@ -52,6 +52,7 @@ from keshi.records.tests_on_columns import (
 # Of the largest total: sums of floats are equal when they differ by less. By the dtype that a column comes back in.
 ROUNDING = {"float32": 1e-6, "float16": 1e-2}
 ROUNDING_OF_DOUBLES = 1e-9
+ROUNDING_OF_A_SUM = 1e-14
 _TURNED = {"<": ">", "<=": ">=", ">": "<", ">=": "<=", "==": "==", "!=": "!="}
 
 Bound = Test | Not | And | Or
@@ -257,7 +258,11 @@ class _Binder:
 
     def check_reachable(self, name: str, column: Numerical | Timestamp, test: NumberTest, at: int) -> None:
         if not test.answer(number_candidates(column, test.numbers)).any():
-            kind = "whole numbers " if isinstance(column, Numerical) and column.integer else ""
+            kind = ""
+            if isinstance(column, Numerical) and column.per_unit is not None:
+                kind = (
+                    "whole numbers " if column.integer else f"numbers of at most {column.decimals} decimals "
+                )
             raise self.fail(
                 at,
                 f"column {name!r} holds {kind}from {column.lower} to {column.upper}, so no record can meet this",
@@ -298,12 +303,14 @@ class _Binder:
                 )
         totals = [self.total(side) for side in (left, right)]
         (low, high), (other_low, other_high) = (self.reach(total) for total in totals)
-        tolerance = self.tolerance
-        if tolerance is None:
+        largest = max(map(abs, (low, high, other_low, other_high)))
+        if self.tolerance is None:
             rounding = max(
                 ROUNDING.get((column.dtype or "").lower(), ROUNDING_OF_DOUBLES) for column in columns
             )
-            tolerance = rounding * max(map(abs, (low, high, other_low, other_high)))
+            tolerance = rounding * largest
+        else:  # a tolerance of 0 too: 0.1 + 0.2 is 0.3
+            tolerance = max(self.tolerance, ROUNDING_OF_A_SUM * largest)
         never = {
             "<": low >= other_high,
             "<=": low > other_high,

@@ -63,6 +63,8 @@ class Numerical:
             edge. Empty where whoever counts may choose.
         scale: "linear", or "log" where orders of magnitude matter (balances, bytes); None chooses: log
             where the bounds are 65,536 or more apart.
+        decimals: Digits after the point that such numbers are written with (2: prices), public like the bounds; None
+            where that is not known, and then there are as many as the encoding can tell apart.
     """
 
     lower: float
@@ -72,6 +74,7 @@ class Numerical:
     dtype: str | None = None
     bins: tuple[float, ...] = ()
     scale: str | None = None
+    decimals: int | None = None
 
     def __post_init__(self) -> None:
         _plain_bins(self)
@@ -79,6 +82,13 @@ class Numerical:
         plain = all(isinstance(bound, int | float) for bound in bounds)
         if self.scale is None and plain and self.upper - self.lower >= WIDE:
             object.__setattr__(self, "scale", "log")  # it is written down with the domain
+
+    @property
+    def per_unit(self) -> int | None:
+        """How many values there are from one whole number to the next; None where nothing is declared of that."""
+        if self.integer:
+            return 1
+        return None if self.decimals is None else int(10**self.decimals)
 
 
 @dataclass(frozen=True)

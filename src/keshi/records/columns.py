@@ -24,7 +24,7 @@ from keshi.records.column_kinds import (
     read_moment,
 )
 from keshi.records.domain import table_name
-from keshi.records.number_scales import numbers_at, spacing
+from keshi.records.number_scales import as_declared, numbers_at, spacing
 
 OTHER = "OTHER"
 MOST_PLACES = 15  # decimal places, before or after the point: a float64 has no more
@@ -161,15 +161,18 @@ def decode_cells(column: Categorical, cells: NDArray[np.int64]) -> pd.Series:
 def decode_numbers(column: Numerical, share: NDArray[np.float64], missing: NDArray[np.bool_]) -> pd.Series:
     """Shares of the range, in [0, 1], back to numbers in the column's dtype.
 
-    Other than whole numbers keep the decimal places that the grid of encoded vectors can tell apart: 0.05, and not
-    0.05000000000000002.
+    Other than whole numbers keep the decimal places that are declared, or else those that the grid of encoded vectors
+    can tell apart: 0.05, and not 0.05000000000000002.
     """
     numbers = numbers_at(column, share)
     if not column.integer:
-        places = np.ceil(-np.log10(spacing(column, numbers))).astype(np.int64)
-        for digits in np.unique(places[np.abs(places) <= MOST_PLACES]).tolist():
-            rounded = np.round(numbers, digits)
-            numbers = np.where(places == digits, np.clip(rounded, column.lower, column.upper), numbers)
+        if column.decimals is not None:
+            numbers = np.clip(as_declared(column, numbers), column.lower, column.upper)
+        else:
+            places = np.ceil(-np.log10(spacing(column, numbers))).astype(np.int64)
+            for digits in np.unique(places[np.abs(places) <= MOST_PLACES]).tolist():
+                rounded = np.round(numbers, digits)
+                numbers = np.where(places == digits, np.clip(rounded, column.lower, column.upper), numbers)
         numbers = np.where(share <= 0.0, column.lower, np.where(share >= 1.0, column.upper, numbers))
         numbers = numbers + 0.0  # no -0.0
         series: Any = pd.Series(np.where(missing, np.nan, numbers))

@@ -21,6 +21,7 @@ from keshi.records.column_kinds import (
 from keshi.records.domain import Learned
 
 MOST_BINS = 255  # cut points: whoever counts bins pays noise for each of them, and a bin fits a byte
+MOST_DECIMALS = 15  # a float64 has no more
 LONGEST_SIDE = 2**20  # of an image or a window: sizes stay far below what an integer or an address can hold
 _FLOAT32 = 3e38  # the largest magnitude of a value that comes back as float32
 
@@ -54,7 +55,34 @@ def column_problems(name: str, column: Column) -> list[str]:
             found.append(f"column {name!r}: the bounds are too far apart for 64-bit numbers; narrow them.")
         else:
             found += _bin_problems(name, column)
+        if isinstance(column, Numerical) and not found:
+            found += _decimal_problems(name, column)
     return problems + found
+
+
+def _decimal_problems(name: str, column: Numerical) -> list[str]:
+    """What is wrong with the declared decimals of a column whose bounds and bins are in order."""
+    if column.decimals is None:
+        return []
+    if type(column.decimals) is not int or not 0 <= column.decimals <= MOST_DECIMALS:
+        return [
+            f"column {name!r}: decimals must be a whole number from 0 to {MOST_DECIMALS}, got {column.decimals!r}."
+        ]
+    if column.integer:
+        return [f"column {name!r}: whole numbers have no decimals; leave decimals out, or integer."]
+    written = (column.lower, column.upper, *column.bins)
+    if max(abs(number) for number in written) * 10**column.decimals > 2.0**53:
+        return [
+            f"column {name!r}: 64-bit numbers have not {column.decimals} decimals between {column.lower} and "
+            f"{column.upper}; declare fewer, or narrow the bounds."
+        ]
+    finer = [number for number in written if round(number, column.decimals) != number]
+    if finer:
+        return [
+            f"column {name!r}: bounds and bins must have no more decimals than the {column.decimals} declared, got "
+            f"{finer[:3]}."
+        ]
+    return []
 
 
 def _bin_problems(name: str, column: Numerical | Timestamp) -> list[str]:

@@ -228,6 +228,7 @@ _NUMBER_BINS = (
 _NUMBER_SCALE = (
     '# scale = "log"                # or "linear"; left out, log where the bounds are 65,536 or more apart'
 )
+_NUMBER_DECIMALS = "# decimals = 2                 # digits after the point, as people write such numbers"
 _MOMENT_BINS = (
     '# bins = ["2010-01-01T00:00:00", "2020-01-01T00:00:00"]   # public cut points; may be left out'
 )
@@ -252,6 +253,7 @@ _DRAFTS = {
         'type = "numerical"',
         "# lower = ?                     # the smallest value that is possible, from public knowledge",
         "# upper = ?",
+        _NUMBER_DECIMALS,
         _NUMBER_BINS,
         _NUMBER_SCALE,
     ),

@@ -54,6 +54,14 @@ def spacing(column: Numerical, numbers: NDArray[np.float64]) -> NDArray[np.float
     return np.asarray(np.ldexp(unit * (end - start) / steps, octave))
 
 
+def as_declared(column: Numerical, numbers: NDArray[np.float64]) -> NDArray[np.float64]:
+    """(n,) the nearest numbers that are whole, or have no more decimal places than are declared; else as they are."""
+    if column.per_unit is None:
+        return numbers
+    # A quotient of two whole numbers is the float nearest to the decimal: 15 / 100 == 0.15, 15 * 0.01 is not.
+    return np.asarray(np.rint(numbers * column.per_unit) / column.per_unit)
+
+
 def _unit(column: Numerical) -> float:
     """Below it the scale is even: 1, or a millionth of the range where that is less and the numbers are not whole."""
     millionth = (float(column.upper) - float(column.lower)) * 2.0**-FEATURE_BITS

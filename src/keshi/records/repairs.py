@@ -6,18 +6,20 @@ by name (missing, one category, one number) is set. The label is never changed: 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from keshi.records.bound_conditions import Bound, masks
+from keshi.records.bound_conditions import ROUNDING, ROUNDING_OF_DOUBLES, Bound, masks
 from keshi.records.column_kinds import Categorical, Numerical, Timestamp
 from keshi.records.columns import decode_cells, decode_seconds
 from keshi.records.conditions import And
 from keshi.records.constraints import BoundConstraint
 from keshi.records.domain import Domain
+from keshi.records.number_scales import as_declared
 from keshi.records.tests_on_columns import (
     CellTest,
     ColumnValues,
@@ -28,6 +30,7 @@ from keshi.records.tests_on_columns import (
     bounds,
 )
 
+DIGITS_OF_SUMS = 14  # of the largest one: beyond, a sum of decimals shows how floats are rounded
 MOST_PASSES = 8  # a repair may break another rule; n columns in a row are in order after n - 1 passes
 
 
@@ -102,6 +105,9 @@ class _Work:
             name = total.single
             if name is not None and name not in [part for _, part in parts.terms]:
                 numbers, missing = parts.of(self.values)
+                largest = max(map(abs, bounds(self.domain.columns[name])))
+                # 0.1 + 0.2 is 0.30000000000000004, and nobody writes that.
+                numbers = np.round(numbers, DIGITS_OF_SUMS - math.ceil(math.log10(largest)))
                 return self.set_numbers(name, numbers, rows & ~missing & ~self.values[name][1])
         return False
 
@@ -110,8 +116,13 @@ class _Work:
         column = self.domain.columns[name]
         lower, upper = bounds(column)
         inside = (numbers >= lower) & (numbers <= upper)
-        whole = isinstance(column, Timestamp) or (isinstance(column, Numerical) and column.integer)
-        return inside & (numbers == np.rint(numbers)) if whole else inside
+        if isinstance(column, Timestamp):
+            return inside & (numbers == np.rint(numbers))
+        assert isinstance(column, Numerical)
+        # A sum of decimals lies a float's rounding beside one: 0.1 + 0.2 fits into tenths.
+        share = ROUNDING.get((column.dtype or "").lower(), ROUNDING_OF_DOUBLES)
+        rounding = 0.0 if column.integer else share * max(abs(lower), abs(upper))
+        return inside & (np.abs(numbers - as_declared(column, numbers)) <= rounding)
 
     def set_numbers(self, name: str, numbers: NDArray[np.float64], rows: Mask) -> bool:
         rows = rows & self.fits(name, numbers)
@@ -124,7 +135,8 @@ class _Work:
             new = decode_seconds(column, (safe - lower) / (upper - lower), np.zeros(len(rows), dtype=bool))
         else:
             assert isinstance(column, Numerical)
-            new = pd.Series(np.rint(safe).astype(np.int64) if column.integer else safe)
+            declared = as_declared(column, safe)
+            new = pd.Series(declared.astype(np.int64) if column.integer else declared)
         return self.put(name, series.where(~rows, new.astype(series.dtype)))
 
     def set_cell(self, name: str, cell: int, rows: Mask) -> bool:

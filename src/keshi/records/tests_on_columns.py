@@ -213,5 +213,12 @@ def number_candidates(column: Numerical | Timestamp, numbers: Sequence[float]) -
             for step in (-1, 0, 1)
         }
         return np.array(sorted(number for number in near if lower <= number <= upper))
+    if column.decimals is not None:
+        near = {
+            round((round(number * 10**column.decimals) + step) / 10**column.decimals, column.decimals)
+            for number in inside
+            for step in (-1, 0, 1)
+        }
+        return np.array(sorted(number for number in near if lower <= number <= upper))
     between = [(low + high) / 2 for low, high in pairwise(inside)]
     return np.array(sorted({*inside, *between}))

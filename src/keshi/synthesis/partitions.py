@@ -117,8 +117,9 @@ def class_partition(domain: Domain) -> Partition:
 def column_partitions(domain: Domain, *, most_cells: int) -> dict[str, Partition]:
     """The finest public partition of every column but the label.
 
-    Numbers are divided into at most `most_cells` intervals of equal width (whole numbers: of equally many values, cut
-    half-way between them), and also where the domain declares bins, and round 0 and the bounds.
+    Numbers are divided into at most `most_cells` intervals of equal width (whole numbers and declared decimals: of
+    equally many values, cut half-way between them), and also where the domain declares bins, and round 0 and the
+    bounds.
     """
     partitions = {}
     for slot in domain.slots:
@@ -142,7 +143,7 @@ def equal_width_edges(column: Column, most_cells: int) -> tuple[int, ...]:
         return tuple(np.rint(np.linspace(-GRID, GRID, most_cells + 1)).astype(np.int64).tolist())
     assert isinstance(column, Numerical)
     if is_logarithmic(column):
-        cuts = np.ceil(numbers_at(column, np.arange(1, most_cells) / most_cells))
+        cuts = np.ceil(numbers_at(column, np.arange(1, most_cells) / most_cells) * _per_unit(column))
         return (-GRID, *cuts_before(cuts[cuts > values[0]], column), GRID)
     each = -(-len(values) // most_cells)  # values in an interval, rounded up
     return (-GRID, *cuts_before(values[each::each], column), GRID)
@@ -161,10 +162,10 @@ def likely_values(column: Column) -> dict[tuple[int, int], float]:
         return {}
     lower, upper = float(column.lower), float(column.upper)
     if values is not None:
-        lower, upper = float(values[0]), float(values[-1])
+        lower, upper = values[0] / _per_unit(column), values[-1] / _per_unit(column)
     found: dict[tuple[int, int], float] = {}
     for number in sorted({lower, upper} | ({0.0} if lower < 0.0 < upper else set())):
-        around = number + (np.zeros(2) if values is None else np.array([-0.5, 0.5]))
+        around = number + (np.zeros(2) if values is None else np.array([-0.5, 0.5]) / _per_unit(column))
         low, high = (
             np.clip(np.rint((shares(column, around) * 2 - 1) * GRID), -GRID, GRID).astype(int).tolist()
         )
@@ -174,25 +175,40 @@ def likely_values(column: Column) -> dict[tuple[int, int], float]:
 
 
 def cuts_before(first: Sequence[int] | NDArray[Any], column: Numerical) -> tuple[int, ...]:
-    """Where to cut so that each of the whole numbers begins an interval."""
-    places = shares(column, np.asarray(first, dtype=np.float64) - 0.5)
+    """Where to cut so that each of the values, numbered as in `whole_values`, begins an interval."""
+    places = shares(column, (np.asarray(first, dtype=np.float64) - 0.5) / _per_unit(column))
     return tuple(np.unique(np.rint((places * 2 - 1) * GRID)).astype(np.int64).tolist())
 
 
 def whole_between(low: int, high: int, column: Numerical) -> range:
-    """The whole numbers in an interval: it includes its lower edge, the last one both."""
-    values = range(math.ceil(column.lower), math.floor(column.upper) + 1)
-    first, end = np.ceil(numbers_at(column, (np.array([low, high]) / GRID + 1) / 2)).astype(int).tolist()
-    return range(max(first, values.start), values.stop if high == GRID else end)
+    """The values, numbered as in `whole_values`, in an interval: it includes its lower edge, the last one both."""
+    values = _values(column)
+    numbers = numbers_at(column, (np.array([low, high]) / GRID + 1) / 2)
+    first, end = np.ceil(numbers * _per_unit(column)).astype(int).tolist()
+    return range(
+        max(first, values.start) if low > -GRID else values.start, values.stop if high == GRID else end
+    )
 
 
 def whole_values(column: Column) -> range | None:
-    """The whole numbers that a column can hold; None where it holds others, or more than the grid tells apart."""
-    if isinstance(column, Numerical) and column.integer:
-        values = range(math.ceil(column.lower), math.floor(column.upper) + 1)
+    """The values that a column can hold, as multiples of their distance: whole numbers, or hundredths where two
+    decimals are declared. None where nothing is declared of that, or they are more than the grid tells apart."""
+    if isinstance(column, Numerical) and column.per_unit is not None:
+        values = _values(column)
         few = values.stop - values.start <= GRID  # len() ends at 2^63
         return values if few or is_logarithmic(column) else None
     return None
+
+
+def _values(column: Numerical) -> range:
+    if column.integer:
+        return range(math.ceil(column.lower), math.floor(column.upper) + 1)
+    # The bounds have no more decimals than are declared, and 0.29 * 100 is below 29.
+    return range(round(column.lower * _per_unit(column)), round(column.upper * _per_unit(column)) + 1)
+
+
+def _per_unit(column: Numerical) -> int:
+    return column.per_unit or 1
 
 
 def declared_cuts(column: Column) -> tuple[int, ...]:
@@ -203,7 +219,7 @@ def declared_cuts(column: Column) -> tuple[int, ...]:
     elif isinstance(column, Numerical):
         values, cuts = whole_values(column), np.array(column.bins, dtype=np.float64)
         if values is not None:
-            first = np.ceil(cuts)
+            first = np.ceil(cuts) if column.integer else np.rint(cuts * _per_unit(column))
             return cuts_before(first[(first > values[0]) & (first <= values[-1])], column)
         places = shares(column, cuts)
     else:

@@ -73,7 +73,8 @@ class Sampling:
     most_draws: int | None = None
 
     def __post_init__(self) -> None:
-        positive_integer("n", self.n)
+        if positive_integer("n", self.n) >= 2**63:
+            raise ValueError(f"n must be a whole number below 2^63, got {self.n}.")
         seed_in_range(self.seed)
         if self.most_draws is not None:
             positive_integer("most_draws", self.most_draws)
