@@ -20,6 +20,7 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
+from keshi.censoring.methods import method_name
 from keshi.censoring.training import SCHEDULES
 from keshi.cli.censor_sweep import METHODS, STRENGTHS, SweepPlan, read_results, run_sweep, sweep_cells
 from keshi.records.recordings import read_recordings
@@ -85,7 +86,7 @@ def main() -> None:
             plan, schedule=schedule, attack_every=1, most_windows=QUICK["most_windows"], full_epochs=6
         )  # type: ignore[arg-type]
     cells = sweep_cells(
-        methods=chosen.methods.split(","),
+        methods=[method_name(name) for name in chosen.methods.split(",")],
         strengths=strengths,
         seeds=(chosen.seed,),
         further_seeds=[int(text) for text in chosen.further_seeds.split(",") if text],

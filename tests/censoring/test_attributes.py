@@ -34,7 +34,11 @@ def test_measurements_are_cut_into_groups_of_equal_size_and_classes_are_left_alo
     np.testing.assert_array_equal(codes_of(np.array(["b", "a", "b"])), [1, 0, 1])
     np.testing.assert_array_equal(codes_of(np.array([1.5, 2.5, 1.5])), [0, 1, 0])
     mostly_one = np.r_[np.full(900, 1.5), np.linspace(2, 3, 100)]
-    assert set(codes_of(mostly_one)) == set(range(codes_of(mostly_one).max() + 1))  # no empty group
+    # no empty group, and never one alone, which would leave nothing to erase
+    for mostly in (mostly_one, -mostly_one):
+        codes = codes_of(mostly)
+        np.testing.assert_array_equal(codes == codes[0], mostly == mostly[0])
+        assert set(codes) == {0, 1}
 
 
 def test_a_joint_game_adds_adversaries_and_averages_the_label() -> None:

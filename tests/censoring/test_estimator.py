@@ -98,6 +98,9 @@ def test_people_are_needed_to_be_erased() -> None:
     x, y, s = windows()
     with pytest.raises(DomainError, match="method sct needs subject=, the person of every window"):
         Censor("sct", preset=TINY).fit(x, y)
+    for nobody in ({}, {"person": None}, {"person": s, "age": None}):  # would hide nothing, or not all
+        with pytest.raises(DomainError, match="method sct needs subject="):
+            Censor("sct", preset=TINY).fit(x, y, subject=nobody)
     with pytest.raises(DomainError, match="age has only one value"):
         Censor("sct", preset=TINY).fit(x, y, subject={"person": s, "age": np.full(60, 30)})
 

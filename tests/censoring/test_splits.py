@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from keshi.censoring.splits import SPLIT_KINDS, choose_unknown, split_people
+from keshi.censoring.splits import SPLIT_KINDS, choose_unknown, split_people, training_rows
 from keshi.errors import DomainError
 from keshi.records.windows import Recording, Windows, segment
 
@@ -79,6 +79,19 @@ def test_unknown_people_are_the_last_three_tenths_unless_named() -> None:
     assert choose_unknown([1, 2, 3]) == (3,)
     assert choose_unknown([1, 2]) == ()
     assert split_people(people(subjects=2)).unknown == ()
+
+
+def test_whoever_a_draw_of_training_windows_misses_is_trained_on_all_the_same() -> None:
+    windows, train = people(), np.arange(100)
+    assert training_rows(windows, train, most=None, seed=0) is train
+    assert training_rows(windows, train, most=100, seed=0) is train
+    whole = np.arange(len(windows))
+    drawn = training_rows(windows, whole, most=60, seed=0)
+    # nobody is missing here, so it is the draw that sweeps have always made
+    np.testing.assert_array_equal(drawn, np.sort(np.random.default_rng(0).choice(whole, 60, replace=False)))
+    few = training_rows(windows, whole, most=2, seed=0)  # two windows are of two people at most
+    assert set(windows.subject[few].tolist()) == {1, 2, 3, 4, 5}
+    assert len(np.unique(few)) == len(few)
 
 
 def test_errors_say_who_is_missing_and_what_to_do() -> None:

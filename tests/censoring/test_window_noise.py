@@ -27,6 +27,10 @@ def test_the_noise_is_standard_normal_and_independent_between_windows_and_featur
     assert kstest(noise[:, 0], "norm").pvalue > 1e-3
 
 
+def test_no_windows_have_no_noise() -> None:
+    assert window_noise(windows(0), 16, key=KEY).shape == (0, 16)
+
+
 def test_a_window_has_its_noise_wherever_it_stands_and_another_window_or_key_has_other_noise() -> None:
     x = windows(8)
     noise = window_noise(x, 20, key=KEY)

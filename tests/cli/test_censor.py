@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from keshi.censoring.certified import CertifiedEncoder
 from keshi.censoring.encoded import CensoredEncoder
 from keshi.cli import censor_budget, censor_figures, censor_run
 from keshi.cli.censor import censor
-from keshi.errors import ArtifactError, DomainError, RecordsError
+from keshi.errors import ArtifactError, DomainError, KeshiError, RecordsError
 
 app = typer.Typer()
 app.command()(censor)
@@ -192,6 +193,15 @@ def test_a_release_with_noise_prints_what_is_proven_beside_what_is_measured(
         run(people_csv, *COLUMNS, "--noise", 0, "-o", tmp_path / "none")
 
 
+def test_an_export_that_cannot_be_is_refused_before_the_training(
+    people_csv: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "onnx", None)  # as if it were not installed
+    monkeypatch.setattr(censor_run, "run_censoring", lambda *_, **__: pytest.fail("trained"))
+    with pytest.raises(KeshiError, match=r"needs the package onnx: pip install 'keshi\[onnx\]'"):
+        run(people_csv, *COLUMNS, "--onnx", "-o", tmp_path / "run")
+
+
 def test_the_encoder_is_exported_where_asked_for(people_csv: Path, tmp_path: Path) -> None:
     pytest.importorskip("onnx")
     run(people_csv, *COLUMNS, "--method", "cnn", "--no-suite", "--onnx", "-o", tmp_path / "run")
@@ -208,6 +218,9 @@ def test_a_budget_is_kept_or_refused_with_exit_status_1(
     result = run(people_csv, *COLUMNS, "--max-leak", 0.01, "-o", tmp_path / "run")
     assert result.exit_code == 1  # type: ignore[attr-defined]
     assert "refused: at most 0.01 was asked for" in result.stdout  # type: ignore[attr-defined]
+    result = run(people_csv, *COLUMNS, "--max-leak", 0.01, "--json", "-o", tmp_path / "run")
+    assert result.exit_code == 1  # type: ignore[attr-defined]
+    assert json.loads(result.stdout)["chosen"] is None  # type: ignore[attr-defined]
     assert not (tmp_path / "run").exists()
     result = run(people_csv, *COLUMNS, "--max-leak", 0.999, "-o", tmp_path / "run")
     assert result.exit_code == 0  # type: ignore[attr-defined]
@@ -219,10 +232,25 @@ def test_a_budget_is_kept_or_refused_with_exit_status_1(
 def test_two_people_leave_no_strangers_and_the_figure_is_empty(people_csv: Path, tmp_path: Path) -> None:
     pair = tmp_path / "pair.csv"
     text = people_csv.read_text().splitlines()
-    pair.write_text("\n".join([text[0], *(line for line in text if line.startswith(("Ann", "Bob")))]))
-    run(pair, *COLUMNS, "--method", "cnn", "-o", tmp_path / "run")
+    kept = [line for line in text if line.startswith(("Ann", "Bob"))]
+    pair.write_text("\n".join([f"{text[0]},pulse", *(f"{line},{i % 37}" for i, line in enumerate(kept))]))
+    for number, more in enumerate(
+        (("--method", "cnn"), ("--no-control", "--trial", "activity", "--use", "pulse"))
+    ):
+        run(pair, *COLUMNS, *more, "-o", tmp_path / f"run{number}")
+        audit = json.loads((tmp_path / f"run{number}" / "private" / "audit.json").read_text())
+        assert audit["after"]["f1_unknown"] is audit["after"]["eer"] is None
+    assert audit["after"]["uses"]["pulse"]["unknown"] is None
+
+
+def test_people_whose_names_are_numbers_with_a_point_can_be_named_as_strangers(tmp_path: Path) -> None:
+    rng, people = np.random.default_rng(0), np.repeat(np.arange(5.0), 2)
+    path = tmp_path / "people.npz"
+    x = rng.normal(size=(10 * 40, 2))
+    np.savez(path, x=x, length=np.full(10, 40), label=np.tile(["walk", "run"], 5), subject=people)
+    run(path, "--window", 10, "--unknown", "3.0,1.0", "--method", "cnn", "--no-suite", "-o", tmp_path / "run")
     audit = json.loads((tmp_path / "run" / "private" / "audit.json").read_text())
-    assert audit["after"]["f1_unknown"] is None
+    assert audit["unknown_people"] == ["3.0", "1.0"]
 
 
 def test_an_existing_output_is_refused_before_any_training(people_csv: Path, tmp_path: Path) -> None:

@@ -69,11 +69,37 @@ def test_more_noise_is_tried_where_no_strength_keeps_the_budget(
     assert {point["noise"] for point in found.points} == {0.1, 2.0}
 
 
-def choose(folder: Path, max_leak: float) -> Choice:
+def choose(folder: Path, max_leak: float, **more: int) -> Choice:
     return strength_under_budget(
         simulated_windows(), folder, max_leak=max_leak, schedule=STEPS, strengths=(1.0,), split="trials",
-        unknown=(), hidden=(16,), attack_epochs=10,
+        unknown=(), hidden=(16,), attack_epochs=10, **more,
     )  # fmt: skip
+
+
+def test_an_encoder_of_another_seed_in_the_folder_is_not_chosen_as_it_has_met_what_is_held_out(
+    tmp_path: Path,
+) -> None:
+    choose(tmp_path / "sweep", 0.05)
+    again = choose(tmp_path / "sweep", 0.05, seed=1)
+    assert {point["seed"] for point in again.points} == {1}
+    assert len(again.points) == 1 + 3 + 3
+
+
+def test_a_budget_kept_on_one_half_only_is_said_to_be_missed_on_the_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    on_report = 1.0
+    monkeypatch.setattr(
+        _Audit,
+        "__call__",
+        lambda audit, encoder, half: {
+            "linear": Naming(0.3 if half == "_select" else on_report, 0.0, 1.0, 1.0, 0.0)
+        },
+    )
+    said = "above the 0.99 asked for"
+    assert any(said in line for line in choose(tmp_path / "sweep", 0.99).lines)
+    on_report = 0.6
+    assert not any(said in line for line in choose(tmp_path / "sweep", 0.99).lines)
 
 
 def test_the_most_useful_point_within_the_budget_is_chosen_and_a_budget_nobody_keeps_is_refused(

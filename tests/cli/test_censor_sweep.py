@@ -134,6 +134,25 @@ def test_folders_of_one_sweep_are_read_together_and_what_another_machine_did_is_
         run_sweep(windows, tmp_path / "here", CELLS, short, also=[tmp_path / "mistyped"])
 
 
+def test_the_same_windows_with_other_labels_or_people_are_another_sweep(tmp_path: Path) -> None:
+    windows, short = simulated_windows(), replace(PLAN, full_epochs=1)
+    first = run_sweep(windows, tmp_path / "sweep", CELLS[:1], short)
+    other_label = replace(windows, label=np.where(windows.trial % 3 == 0, "slow", "fast"))
+    other_people = replace(windows, subject=windows.subject[::-1].copy())
+    for other in (other_label, other_people):
+        with pytest.raises(ArtifactError, match="of other windows, labels or people; choose another folder"):
+            run_sweep(other, tmp_path / "sweep", CELLS[:1], short)
+
+    # a folder of an older version has no mark of labels; it is gone on with
+    results, plan = tmp_path / "sweep" / "results.jsonl", tmp_path / "sweep" / "plan.json"
+    for file in (results, plan):
+        old = json.loads(file.read_text())
+        del old["labelled"]
+        file.write_text(json.dumps(old) + ("\n" if file == results else ""))
+    again = run_sweep(windows, tmp_path / "sweep", CELLS[:1], short)
+    assert [line["points"] for line in again] == [line["points"] for line in first]
+
+
 def test_fewer_than_one_job_is_refused_before_anything_is_written(tmp_path: Path) -> None:
     for jobs in (0, -1):
         with pytest.raises(ValueError, match=r"jobs \(--jobs\) must be a whole number of at least 1"):

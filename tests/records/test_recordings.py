@@ -84,6 +84,21 @@ def test_channels_can_be_named(tmp_path: Path) -> None:
         read_recordings(tmp_path, channels=["ay"])
 
 
+def test_a_clock_is_no_channel_unless_it_is_named(tmp_path: Path) -> None:
+    rows = [f"{person},{i // 60},{i * 0.02:.2f},{i % 7}" for person in (1, 2) for i in range(120)]
+    path = write(tmp_path / "r.csv", "\n".join(["subject,label,t,ax", *rows]))
+    with pytest.raises(RecordsError, match=r"r.csv: 't' only ever rises within a recording.*--channels"):
+        read_recordings(path)
+    assert read_recordings(path, channels=["ax"])[0].x.shape == (60, 1)
+    assert read_recordings(path, channels=["t", "ax"])[0].x.shape == (60, 2)
+
+
+def test_one_column_cannot_be_both_label_and_subject(tmp_path: Path) -> None:
+    path = write(tmp_path / "r.csv", "who,ax\n1,3\n2,4\n")
+    with pytest.raises(DomainError, match="label and subject are both 'who'"):
+        read_recordings(path, label="who", subject="who")
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
@@ -92,6 +107,7 @@ def test_channels_can_be_named(tmp_path: Path) -> None:
         ("subject,ax\n1,2\n", r"no column 'label'; it has subject, ax.*--label"),
         ("subject,label\n1,2\n", "has no channel"),
         ("subject,label,ax\n1,0,3\n,0,4\n", "column 'subject' has missing values, the first in line 3"),
+        ("subject,label,ax\n1,walk,3\n1,null,4\n", "line 3. .* a class called null.* needs another name"),
         ("subject,label,ax\n1,0,3\n1,0,\n", r"subject 1, label 0, trial 0 \(1 values\)"),
         ("subject,label,ax\n1,0,3\n1,0,inf\n", "missing or infinite"),
         ('subject,label,ax\n1,0,"3\n', "not a readable csv"),
@@ -136,9 +152,11 @@ GOOD = {
 @pytest.mark.parametrize(
     ("change", "error", "message"),
     [
-        ({"length": None}, RecordsError, "no array 'length'"),
+        ({"length": None}, RecordsError, "no array 'length'.*windows that are cut already"),
+        ({"length": np.array(["2", "3"])}, RecordsError, "'length' must hold one whole number per recording"),
+        ({"length": np.array([2.5, 2.5])}, RecordsError, "'length' must hold one whole number per recording"),
         ({"x": None}, RecordsError, "no array 'x'"),
-        ({"subject": None}, DomainError, r"no array 'subject'; it has label, length, x"),
+        ({"subject": None}, DomainError, r"no array 'subject'; it has label, length, x\..*--subject"),
         ({"length": np.array([2, 2])}, RecordsError, r"adds up to \(4\); got float64 \(5, 2\)"),
         ({"length": np.array([5, 0])}, RecordsError, "at least one sample"),
         ({"label": np.array([0])}, RecordsError, r"'label' must have one value per recording \(2\)"),

@@ -154,6 +154,22 @@ def test_the_pictures_name_every_method_and_control_and_the_json_is_strict(tmp_p
     assert len(written) == 9
 
 
+def test_without_strangers_there_are_figures_of_known_people_alone(tmp_path: Path) -> None:
+    known = [
+        {**line, "points": [{k: v for k, v in p.items() if "unknown" not in k} for p in line["points"]]}
+        for line in RESULTS
+    ]
+    written = {file.name for file in write_sweep_report(known, tmp_path)}
+    assert "trade_off_known.svg" in written
+    assert not any("unknown" in name for name in written)
+    kept = "sct keeps or raises F1 of unknown people"
+    assert next(one.verdict for one in findings(known) if one.claim == kept) == PENDING
+    assert (
+        finding(known, "sct at least as good as AFL").verdict
+        == finding(RESULTS, "sct at least as good as AFL").verdict
+    )
+
+
 def test_no_finished_cell_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="no finished cell yet"):
         write_sweep_report([], tmp_path)

@@ -125,7 +125,8 @@ def noise_aware(
     """Log-probabilities of an attacker who holds the encoder and knows that its features get Gaussian noise.
 
     From its own recordings it has features without noise; a noisy one then comes from each of them with a known
-    probability. For what it has seen no attacker can do better.
+    probability. Where the windows are among those it has seen no attacker can do better; where they are new ones, a
+    smoother guess may.
 
     Args:
         clean_train, noisy_test: (n, features) as the encoder gives them, not standardised.

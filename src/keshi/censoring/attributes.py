@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -37,7 +37,10 @@ def codes_of(values: np.ndarray) -> np.ndarray:
         return codes
     borders = np.quantile(values, np.linspace(0, 1, GROUPS + 1)[1:-1])
     # a value that is frequent may fill a group of its own: codes stay without gaps
-    return np.unique(np.searchsorted(np.unique(borders), values, side="right"), return_inverse=True)[1]
+    borders = np.unique(borders)
+    # where most have the smallest value no border lies below it: then it is a group, and all above it another
+    side: Literal["left", "right"] = "left" if borders.max() == values.min() else "right"
+    return np.unique(np.searchsorted(borders, values, side=side), return_inverse=True)[1]
 
 
 def training_set(x: Tensor, label: Tensor, codes: Mapping[str, np.ndarray], *, weight: float) -> TrainingSet:

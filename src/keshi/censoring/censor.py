@@ -178,13 +178,15 @@ class Censor(ClassifierMixin, TransformerMixin, BaseEstimator):
         self.check()
         method, schedule = self.game_name, self.schedule
         x = self._windows(X, fitting=True)
-        if subject is None and method != "cnn":
+        columns = as_columns(subject)
+        # an empty mapping or a column that is None would train an encoder that hides nothing
+        if method != "cnn" and (not columns or any(column is None for column in columns.values())):
             raise DomainError(
                 f"method {method} needs subject=, the person of every window; without people there is nothing to "
                 "erase, which is method='cnn'."
             )
         x, y = labelled_windows(x, y)
-        attributes = {name: sensitive_column(name, column, x) for name, column in as_columns(subject).items()
+        attributes = {name: sensitive_column(name, column, x) for name, column in columns.items()
                       if column is not None}  # fmt: skip
         labels, label_codes = np.unique(y, return_inverse=True)
         codes = {name: codes_of(column) for name, column in attributes.items()}

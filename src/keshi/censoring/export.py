@@ -19,6 +19,7 @@ from torch import nn
 from keshi._validate import positive_integer
 from keshi.censoring.encoded import CensoredEncoder
 from keshi.censoring.encoders import NoisyFeatures, RectifiedDropout
+from keshi.errors import KeshiError
 
 OPSET = 17  # what phones of the last years run
 IR_VERSION = 8  # that goes with it
@@ -37,6 +38,15 @@ class OnnxCheck:
     size: int
     single: float
     batched: float
+
+
+class MissingPackageError(KeshiError, ImportError):
+    """A package of keshi[onnx] is not there."""
+
+
+def check_can_export() -> None:
+    """Raise MissingPackageError where the package onnx is not there."""
+    _package("onnx")
 
 
 def onnx_bytes(encoder: CensoredEncoder) -> bytes:
@@ -163,6 +173,6 @@ def _package(name: str) -> Any:
     try:
         return import_module(name)
     except ImportError as error:
-        raise ImportError(
+        raise MissingPackageError(
             f"exporting an encoder needs the package {name}: pip install 'keshi[onnx]'."
         ) from error

@@ -90,6 +90,19 @@ def split_people(
     return PeopleSplit(train, test, np.flatnonzero(~is_known), known, strangers, kind)
 
 
+def training_rows(windows: Windows, train: np.ndarray, *, most: int | None, seed: int) -> np.ndarray:
+    """At most `most` of the training rows, drawn at random, and all rows of whoever the draw has missed.
+
+    A known person with held-out windows and none to train on could be named by no attacker.
+    """
+    if most is None or most >= len(train):
+        return train
+    drawn = np.random.default_rng(seed).choice(train, most, replace=False)
+    missed = train[~np.isin(windows.subject[train], windows.subject[drawn])]
+    rows: np.ndarray = np.sort(np.concatenate([drawn, missed]))
+    return rows
+
+
 def _random_rows(rows: np.ndarray, held_out: float, seed: int) -> tuple[np.ndarray, np.ndarray]:
     shuffled = np.random.default_rng(seed).permutation(rows)
     count = round(held_out * len(rows))

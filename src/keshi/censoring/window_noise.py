@@ -8,6 +8,7 @@ needs noise that nobody can compute: certified.py.
 
 from __future__ import annotations
 
+import math
 import secrets
 from hashlib import blake2b
 
@@ -39,7 +40,8 @@ def window_noise(x: np.ndarray, width: int, *, key: bytes) -> np.ndarray:
 
     if len(key) != KEY_BYTES:  # an empty one would make it a hash that everybody can compute
         raise ValueError(f"the key of the noise must have {KEY_BYTES} bytes, got {len(key)}.")
-    rows = np.ascontiguousarray(x, dtype=np.float32).reshape(len(x), -1) + np.float32(0)  # -0 is 0
+    size = math.prod(x.shape[1:])  # not -1, which no windows at all cannot tell
+    rows = np.ascontiguousarray(x, dtype=np.float32).reshape(len(x), size) + np.float32(0)  # -0 is 0
     blocks = -(-width // PER_DIGEST)
     digests = b"".join(
         blake2b(row.tobytes(), digest_size=DIGEST, key=key, salt=block.to_bytes(4, "little")).digest()

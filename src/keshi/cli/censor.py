@@ -89,6 +89,10 @@ def censor(
     if preset is not None:
         one_of("preset (--preset)", preset, tuple(SCHEDULES))  # also where --quick replaces it
     refuse_to_replace(output, overwrite=overwrite)  # now, rather than after hours of training
+    if onnx:
+        from keshi.censoring.export import check_can_export
+
+        check_can_export()  # now, too
     windows, strangers = recorded_windows(
         recordings, label=label, subject=subject, trial=trial, channels=channels, rate=rate, window=window,
         stride=stride, preset_windows=preset_windows, unknown=unknown, skip_short=skip_short, uses=use,
@@ -110,7 +114,7 @@ def censor(
             windows, output.with_name(output.name + ".sweep"), max_leak=max_leak, method=method,
             schedule=schedule, rounds=rounds, guard=guard, threads=threads, progress=_say, **common,
         )  # fmt: skip
-        print("\n".join(choice.lines))
+        print(_as_json(choice.audit()) if as_json else "\n".join(choice.lines))
         if choice.chosen is None:
             raise typer.Exit(1)
         from keshi.cli.censor_budget import write_choice
@@ -135,12 +139,7 @@ def censor(
         **options,
     )
     write_run(result, output, overwrite=overwrite, onnx=onnx)
-    if as_json:
-        import json
-
-        print(json.dumps(result.audit(), indent=2))
-    else:
-        print("\n".join(result_lines(result)))
+    print(_as_json(result.audit()) if as_json else "\n".join(result_lines(result)))
     for warning in result.warnings:
         _say(f"warning: {warning}")
     _say(
@@ -169,7 +168,7 @@ def result_lines(result: CensoringRun) -> list[str]:
         row("label F1, known people", [f"{f.f1_known:.3f}" for _, f in columns]),
         row("label F1, unknown people", [f"{f.f1_unknown:.3f}" for _, f in columns]),
         row("fresh 800-200 names the person", [attack(f) for _, f in columns]),
-        row("  from a whole held-out trial", [f"{f.attacker.trial_accuracy:.3f}" for _, f in columns]),
+        row("  from a trial's held-out windows", [f"{f.attacker.trial_accuracy:.3f}" for _, f in columns]),
         row("  at least so many bits leak", [f"{f.attacker.bits:.2f}" for _, f in columns]),
         *_suite_lines(result, columns, row),
         *_certified_lines(result),
@@ -187,6 +186,8 @@ def _suite_lines(result: CensoringRun, columns: list[Any], row: Any) -> list[str
         lines.append(row(f"  {name}", [f"{one.accuracy:.3f}" if one else "-" for one in found]))
     if lines:
         lines.append(row("worst attacker", [f"{f.worst[1].accuracy:.3f}" for _, f in columns]))
+        on_trials = [max(a.trial_accuracy for a in (f.attacker, *f.attackers.values())) for _, f in columns]
+        lines.append(row("  best on a trial's held-out windows", [f"{share:.3f}" for share in on_trials]))
         lines.append(row("strangers told apart, EER (0.5 best)", [f"{f.eer:.3f}" for _, f in columns]))
     if result.left_out:
         lines.append(row("left-out labels, F1 of a probe", [f"{f.left_out_f1:.3f}" for _, f in columns]))
@@ -260,6 +261,12 @@ def write_run(result: CensoringRun, output: Path, *, overwrite: bool = False, on
         (folder / "private").mkdir()
         result.encoder.save(folder / "release", files=files)
         store.write_atomically(folder / "private" / "audit.json", store.json_to_bytes(result.audit()))
+
+
+def _as_json(audit: dict[str, Any]) -> str:
+    import json
+
+    return json.dumps(audit, indent=2)
 
 
 def _say(line: str) -> None:

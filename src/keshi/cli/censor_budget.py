@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from keshi.cli.censor_sweep import SweepPlan, run_sweep, sweep_cells
+from keshi.cli.censor_sweep import Cell, SweepPlan, run_sweep, sweep_cells
 from keshi.cli.sweep_measures import halves
 
 if TYPE_CHECKING:
@@ -38,6 +38,13 @@ class Choice:
     attackers: dict[str, Naming]
     points: list[dict[str, Any]]
     lines: list[str]
+
+    def audit(self) -> dict[str, Any]:
+        """Every exact figure, for the owner of the data only; what is NaN is left out."""
+        attackers = {
+            name: {k: v for k, v in asdict(one).items() if v == v} for name, one in self.attackers.items()
+        }
+        return {"chosen": self.chosen, "attackers": attackers, "points": self.points}
 
 
 def strength_under_budget(
@@ -102,7 +109,11 @@ def strength_under_budget(
             progress(f"no point keeps the budget; trying noise {noise:g}")
         cells = sweep_cells(methods=("cnn", method), strengths=strengths if first else (1.0,), seeds=(seed,))
         place = folder if first else folder / f"noise-{noise:g}"
-        results = run_sweep(windows, place, cells, plan, threads=threads, progress=progress)
+        found_there = run_sweep(windows, place, cells, plan, threads=threads, progress=progress)
+        # The folder may hold cells of an earlier search. Another seed has another split: windows held out here were
+        # trained on there.
+        wanted = {cell.name for cell in cells}
+        results = [line for line in found_there if Cell(**line["cell"]).name in wanted]
         here = [
             {
                 **line["cell"],
@@ -116,7 +127,7 @@ def strength_under_budget(
         ]
         points += here
         # what leaks without features is said of the network with the preset's own noise
-        controls = controls or results[0]["controls"]
+        controls = controls or next(line["controls"] for line in results if line["controls"])
         if max_leak < controls["majority"]:
             reason = (
                 f"naming the most frequent person reaches {controls['majority']:.3f} without any features"
@@ -144,14 +155,10 @@ def write_choice(choice: Choice, output: Path, *, overwrite: bool, onnx: bool) -
         from keshi.censoring.export import onnx_bytes
 
         files["encoder.onnx"] = onnx_bytes(choice.encoder)
-    attackers = {
-        name: {k: v for k, v in asdict(one).items() if v == v} for name, one in choice.attackers.items()
-    }
-    audit = {"chosen": choice.chosen, "attackers": attackers, "points": choice.points}
     with store.new_folder(output, verb="censor", overwrite=overwrite) as folder:
         (folder / "private").mkdir()
         choice.encoder.save(folder / "release", files=files)
-        store.write_atomically(folder / "private" / "audit.json", store.json_to_bytes(audit))
+        store.write_atomically(folder / "private" / "audit.json", store.json_to_bytes(choice.audit()))
 
 
 class _Audit:
@@ -160,17 +167,13 @@ class _Audit:
     def __init__(self, windows: Windows, plan: SweepPlan, seed: int, hidden: tuple[int, ...]) -> None:
         from functools import partial
 
-        import numpy as np
-
         from keshi.auditing.attackers import ATTACKERS, perceptron
-        from keshi.censoring.splits import split_people
+        from keshi.censoring.splits import split_people, training_rows
 
         parts = split_people(
             windows, unknown=plan.unknown, held_out=plan.held_out, kind=plan.split, seed=seed
         )
-        rows = parts.train
-        if plan.most_windows is not None and plan.most_windows < len(rows):
-            rows = np.sort(np.random.default_rng(seed).choice(rows, plan.most_windows, replace=False))
+        rows = training_rows(windows, parts.train, most=plan.most_windows, seed=seed)
         self.train, self.known, self.seed = windows.take(rows), windows.take(parts.test_known), seed
         self.suite = {name: ATTACKERS[name] for name in SUITE}
         for name, widths in (("linear", ()), ("800-200", hidden)):
@@ -225,9 +228,14 @@ def _lines(
             f"{one.accuracy:.3f} [{one.lower:.3f}, {one.upper:.3f}] of windows, {one.trial_accuracy:.3f} of recordings",
             "No worst-case guarantee: a stronger attacker may learn more.",
         ]
+        if one.accuracy > max_leak:
+            lines.append(
+                f"That is above the {max_leak:g} asked for, which was kept on the half to choose on: to be on the safe "
+                "side, ask for less and run it again (nothing is trained anew)."
+            )
     lines.append(
         f"Without features: guessing {controls['majority']:.3f}, predicted label only {predicted:.3f}, its "
-        f"probabilities only {softmax:.3f}, true label only {controls['true_label_only']:.3f}."
+        f"probabilities only {softmax:.3f} (one network's attack), true label only {controls['true_label_only']:.3f}."
     )
     leak = max_leak if chosen is None else max(one.accuracy for one in found.values())
     for name, share in (("predicted probabilities", softmax), ("predicted label", predicted)):

@@ -146,7 +146,9 @@ class Measurement:
         parts = (self.train.x, self.known.x, self.strangers.x)
         return {
             "softmax only": self._uses(*(encoder.predict_proba(x) for x in parts)),
-            "raw window": self._uses(*(x.reshape(len(x), -1) for x in parts)),
+            "raw window": self._uses(
+                *(x.reshape(len(x), x[0].size if len(x) else parts[0][0].size) for x in parts)
+            ),
         }
 
     def _uses(

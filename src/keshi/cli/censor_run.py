@@ -183,7 +183,7 @@ def run_censoring(
     from keshi.auditing.identification import label_only_rate
     from keshi.auditing.use_probe import check_uses
     from keshi.censoring.censor import Censor
-    from keshi.censoring.splits import split_people
+    from keshi.censoring.splits import split_people, training_rows
     from keshi.errors import DomainError
 
     began = process_time()
@@ -212,9 +212,7 @@ def run_censoring(
             raise DomainError(f"leave out at least 2 labels, each with more than {FEW} windows.")
     check_uses(windows.further, windows.subject)
     parts = split_people(windows, unknown=unknown, held_out=held_out, kind=split, seed=seed)
-    rows = parts.train
-    if most_windows is not None and most_windows < len(rows):
-        rows = np.sort(np.random.default_rng(seed).choice(rows, most_windows, replace=False))
+    rows = training_rows(windows, parts.train, most=most_windows, seed=seed)
     train, known, strangers = (windows.take(part) for part in (rows, parts.test_known, parts.test_unknown))
     say(
         f"{len(train):,} training windows of {len(parts.known)} known people, {len(known):,} held out "

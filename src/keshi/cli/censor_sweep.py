@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -25,7 +25,9 @@ CONTROLS = {
     "maxent": "maxent",
 }  # fmt: skip
 RESULTS_FILE = "results.jsonl"
-PLAN_FILE = "plan.json"  # the fingerprint of plan and windows, there before the first encoder
+PLAN_FILE = "plan.json"  # the marks of plan, windows and labels, there before the first encoder
+# What must be the same for cells to stand in one figure. Sweeps of old have no mark of labels and people.
+MARKS = ("fingerprint", "labelled")
 INFORMATIVE = (1.0, 0.0, 0.5, 2.0, 0.2, 2.5, 0.1, 1.5)  # strengths in the order in which they are run
 
 
@@ -117,12 +119,17 @@ def read_results(*folders: Path) -> list[dict[str, Any]]:
         file = folder / RESULTS_FILE
         for text in file.read_text().splitlines() if file.exists() else ():
             line = json.loads(text)
-            if line["fingerprint"] != next(iter(found.values()), line)["fingerprint"]:
+            if _differ(line, next(iter(found.values()), line)):
                 raise ArtifactError(
                     f"{folder} holds cells of another plan or of other windows than {folders[0]}; draw them apart."
                 )
             found.setdefault(Cell(**line["cell"]), line)
     return list(found.values())
+
+
+def _differ(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
+    """Whether two lines are of different plans, windows, labels or people, as far as both say."""
+    return any(one[name] != other[name] for name in MARKS if name in one and name in other)
 
 
 def run_sweep(
@@ -138,8 +145,9 @@ def run_sweep(
 ) -> list[dict[str, Any]]:
     """Run the cells that are not in folder/results.jsonl yet, and return all its lines.
 
-    A kill loses the rounds since the last checkpoint of the cells at work. Another plan or other windows in the same
-    folder are refused, because their points must not stand in one figure, and so is a second sweep at the same time.
+    A kill loses the rounds since the last checkpoint of the cells at work. Another plan, other windows, labels or
+    people in the same folder are refused, because their points must not stand in one figure, and so is a second sweep
+    at the same time.
 
     Args:
         also: further folders of the same sweep, from other machines; their cells are not run again, and their lines
@@ -172,26 +180,31 @@ def _run_sweep(
     from keshi.errors import ArtifactError
 
     say = progress or (lambda line: None)
-    mark = fingerprint(json.loads(json.dumps(asdict(plan))), windows.x, windows.trial, windows.start)
+    marks = {
+        "fingerprint": fingerprint(
+            json.loads(json.dumps(asdict(plan))), windows.x, windows.trial, windows.start
+        ),
+        # the same windows may be given another label to keep, or another attribute to erase
+        "labelled": fingerprint({}, windows.label, windows.subject),
+    }
     if missing := [str(one) for one in also if not (one / RESULTS_FILE).exists()]:
         raise ArtifactError(f"no {RESULTS_FILE} of a sweep in {', '.join(missing)}; check --also.")
     results, others = read_results(folder), read_results(*also)
     begun = folder / PLAN_FILE
-    plan_text = json.dumps({"fingerprint": mark})
-    if {line["fingerprint"] for line in results} - {mark} or (
-        begun.exists() and begun.read_text() != plan_text
-    ):
+    at_work = [json.loads(begun.read_text())] if begun.exists() else []
+    if any(_differ(line, marks) for line in (*at_work, *results)):
         raise ArtifactError(
-            f"{folder} holds cells of another plan or of other windows; choose another folder."
+            f"{folder} holds cells of another plan or of other windows, labels or people; choose another folder, or "
+            "remove this one."
         )
-    if {line["fingerprint"] for line in others} - {mark}:
+    if any(_differ(line, marks) for line in others):
         raise ArtifactError(
-            f"{', '.join(map(str, also))}: cells of another plan or of other windows; leave them out."
+            f"{', '.join(map(str, also))}: cells of another plan or of other windows, labels or people; leave them out."
         )
-    write_atomically(begun, plan_text.encode())
+    write_atomically(begun, json.dumps(marks).encode())
 
     def finished(cell: Cell, found: dict[str, Any]) -> None:
-        results.append({"fingerprint": mark, "cell": asdict(cell), **found})
+        results.append({**marks, "cell": asdict(cell), **found})
         # The whole file anew: a line is there or not, whenever the power goes.
         text = "".join(json.dumps(one) + "\n" for one in results)
         write_atomically(folder / RESULTS_FILE, text.encode())

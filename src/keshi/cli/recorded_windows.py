@@ -62,7 +62,10 @@ def names(text: str | None) -> tuple[str, ...] | None:
 
 def _named_subjects(text: str, recordings: list[Recording]) -> tuple:
     """The subjects that `--unknown 11,12,13` names, as the recordings spell them."""
-    by_name = {str(recording.subject): recording.subject for recording in recordings}
+    people = {str(recording.subject): recording.subject for recording in recordings}
+    # Windows keep whole numbers and make text of everything else, such as 3.0.
+    whole = all(isinstance(one, int) and not isinstance(one, bool) for one in people.values())
+    by_name = people if whole else {name: name for name in people}
     wanted = names(text)
     if not wanted:
         raise ValueError(f"unknown (--unknown) must name at least one subject, got {text!r}; leave it out.")

@@ -60,7 +60,7 @@ def sweep(
     """
     from dataclasses import replace
 
-    from keshi._validate import nonnegative, nonnegative_integer, one_of, positive_integer
+    from keshi._validate import nonnegative, nonnegative_integer, one_of, positive_integer, seed_in_range
     from keshi.censoring.methods import method_name
     from keshi.censoring.schedules import SCHEDULES, preset_of
     from keshi.cli.censor_sweep import SweepPlan, run_sweep, sweep_cells
@@ -72,8 +72,16 @@ def sweep(
     chosen = [method_name(name) for name in names(methods) or ()]
     if not set(chosen) - {"cnn"}:
         raise ValueError("methods (--methods) must name at least one method with an adversary beside cnn.")
-    numbers = [nonnegative("strengths (--strengths)", float(text)) for text in names(strengths) or ()]
-    seeds = [int(text) for text in names(further_seeds) or ()]
+    numbers = [
+        nonnegative("strengths (--strengths)", float(_number("strengths (--strengths)", text)))
+        for text in names(strengths) or ()
+    ]
+    seeds = [
+        seed_in_range(_number("further-seeds (--further-seeds)", text))  # type: ignore[arg-type]
+        for text in names(further_seeds) or ()
+    ]
+    seed_in_range(seed)
+    positive_integer("threads (--threads)", threads)
     schedule = SCHEDULES[preset_of(one_of("preset (--preset)", preset, tuple(SCHEDULES)), None, quick=quick)]
     if rounds is not None:
         schedule = replace(schedule, rounds=nonnegative_integer("rounds (--rounds)", rounds))
@@ -102,6 +110,14 @@ def sweep(
         print(file)
     files = ", ".join(str(folder / RESULTS_FILE) for folder in (output, *also))
     _say(f"{len(results)} trainings in {files}; no worst-case guarantee. Read figures/claims.md")
+
+
+def _number(name: str, text: str) -> float | int:
+    """One number of a list with commas; which option has none is said."""
+    try:
+        return int(text) if text.lstrip("+-").isdigit() else float(text)
+    except ValueError:
+        raise ValueError(f"{name} must be numbers with commas between them, got {text!r}.") from None
 
 
 def _say(line: str) -> None:

@@ -38,19 +38,15 @@ def run_cell(
 def _run_cell(
     windows: Windows, folder: Path, cell: Cell, plan: SweepPlan, threads: int, say: Callable[[str], None]
 ) -> dict[str, Any]:
-    import numpy as np
-
     from keshi.censoring.censor import Censor
     from keshi.censoring.encoded import CensoredEncoder
-    from keshi.censoring.splits import split_people
+    from keshi.censoring.splits import split_people, training_rows
     from keshi.cli.sweep_measures import Measurement
 
     parts = split_people(
         windows, unknown=plan.unknown, held_out=plan.held_out, kind=plan.split, seed=cell.seed
     )
-    rows = parts.train
-    if plan.most_windows is not None and plan.most_windows < len(rows):
-        rows = np.sort(np.random.default_rng(cell.seed).choice(rows, plan.most_windows, replace=False))
+    rows = training_rows(windows, parts.train, most=plan.most_windows, seed=cell.seed)
     train = windows.take(rows)
     start = plain_network(folder, cell.seed)
     kept = start.parent

@@ -24,6 +24,7 @@ from keshi.records.usc_had import (
 from keshi.records.windows import Recording
 
 CSV_SUFFIXES = (".csv", ".gz")
+CLOCK_STEPS = 100  # samples in a row, over all recordings, that tell a clock from a sensor
 
 
 def read_recordings(
@@ -68,6 +69,10 @@ def read_recordings(
         raise DomainError(
             f"channels= (--channels) chooses columns of a csv file, but {path} is none; leave it out."
         )
+    if label == subject:
+        raise DomainError(
+            f"label and subject are both {label!r}: what is to be kept cannot be erased. Name two (--label, --subject)."
+        )
     if taken := [name for name in further if name in (label, subject)]:
         raise DomainError(f"{', '.join(taken)}: label and subject are no further column; name another.")
     if path.is_dir():
@@ -78,7 +83,10 @@ def read_recordings(
         recordings = _read_npz(path, label, subject, trial, rate, further)
     elif path.suffix == ".zip":
         if not looks_like_usc_had(path):
-            raise RecordsError(f"{path}: no file named Subject<n>/a<activity>t<trial>.mat was found in it.")
+            raise RecordsError(
+                f"{path}: no file named Subject<n>/a<activity>t<trial>.mat was found in it. A folder or zip is "
+                "read as USC-HAD; bring other recordings into one .csv or .npz file."
+            )
         recordings = read_usc_had_tree(path, further=further)
     elif path.suffix in CSV_SUFFIXES:
         recordings = _read_csv(path, label, subject, trial, channels, rate, further)
@@ -138,10 +146,15 @@ def _read_csv(
     unknown = [name for name in (*keys, *amounts) if table[name].isna().any()]
     if unknown:
         row = int(table[unknown[0]].isna().to_numpy().argmax()) + 2  # the header is line 1
-        raise RecordsError(f"{path}: column {unknown[0]!r} has missing values, the first in line {row}.")
+        raise RecordsError(
+            f"{path}: column {unknown[0]!r} has missing values, the first in line {row}. Cut such rows; a class called "
+            "null, None or NA, which are read as missing, needs another name."
+        )
 
     changes = (table[keys] != table[keys].shift()).any(axis=1).to_numpy()
     begins = np.flatnonzero(changes)
+    if channels is None:
+        _refuse_clocks(path, table[used], changes)
     x = table[used].to_numpy(dtype=np.float32)
     parts = np.split(x, begins[1:])
     firsts = table.iloc[begins]
@@ -151,6 +164,20 @@ def _read_csv(
     columns |= {name: np.split(table[name].to_numpy(), begins[1:]) for name in amounts}
     rows = zip(parts, labels, subjects, trials, strict=True)
     return [Recording(*row, rate, _of(columns, number)) for number, row in enumerate(rows)]
+
+
+def _refuse_clocks(path: Path, table: Any, begins: np.ndarray) -> None:
+    """Raise where a column is a time stamp or a row number: as a channel it would tell recordings apart."""
+    within = ~begins[1:]
+    if within.sum() < CLOCK_STEPS:
+        return
+    clocks = [name for name in table.columns if (np.diff(table[name].to_numpy())[within] > 0).all()]
+    if clocks:
+        raise RecordsError(
+            f"{path}: {', '.join(map(repr, clocks))} only ever rises within a recording, as a time stamp or a row "
+            "number does, and would tell which recording a window is of. Name the columns that are channels with "
+            "channels= (--channels ax,ay,az)."
+        )
 
 
 def _check_channels(path: Path, channels: list[str], keys: list[str], columns: list[str]) -> None:
@@ -176,8 +203,18 @@ def _read_npz(
     except (zipfile.BadZipFile, ValueError, EOFError, OSError, KeyError) as error:
         raise RecordsError(f"{path} is not a complete npz file of plain arrays ({error}).") from error
     if "length" not in arrays:
-        raise RecordsError(f"{path} has no array 'length' (samples per recording); it has {_names(arrays)}.")
-    length = arrays["length"].astype(np.int64)
+        raise RecordsError(
+            f"{path} has no array 'length' (samples per recording); it has {_names(arrays)}. Recordings "
+            "are x (samples, channels), one after the other, with a length, a label and a subject each; windows that "
+            "are cut already go to Censor in Python."
+        )
+    length = arrays["length"]
+    if length.dtype.kind not in "iuf" or length.ndim != 1 or (length % 1 != 0).any():
+        raise RecordsError(
+            f"{path}: 'length' must hold one whole number per recording, its samples; got {length.dtype} of shape "
+            f"{length.shape}."
+        )
+    length = length.astype(np.int64)
     if length.size == 0 or (length <= 0).any():
         raise RecordsError(f"{path}: 'length' must hold at least one recording, each of at least one sample.")
     if is_compact_usc_had(arrays):
@@ -194,7 +231,10 @@ def _read_npz(
         raise RecordsError(f"{path} has no array 'x' (samples, channels); it has {_names(arrays)}.")
     absent = [name for name in (label, subject, *_if_named(trial), *further) if name not in arrays]
     if absent:
-        raise DomainError(f"{path} has no array {', '.join(map(repr, absent))}; it has {_names(arrays)}.")
+        raise DomainError(
+            f"{path} has no array {', '.join(map(repr, absent))}; it has {_names(arrays)}. Name the right ones with "
+            "label=, subject=, trial= and further= (--label, --subject, --trial, --use)."
+        )
     if x.ndim != 2 or x.dtype.kind not in "fiu" or len(x) != length.sum():
         raise RecordsError(
             f"{path}: the channels must be numbers (samples, channels), as many samples as 'length' adds up "

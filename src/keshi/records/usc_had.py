@@ -54,7 +54,10 @@ def read_usc_had_tree(path: Path, *, further: Sequence[str] = ()) -> list[Record
             )
         found[key] = (name, content)
     if not found:
-        raise RecordsError(f"{path}: no file named Subject<n>/a<activity>t<trial>.mat was found in it.")
+        raise RecordsError(
+            f"{path}: no file named Subject<n>/a<activity>t<trial>.mat was found in it. A folder or zip is "
+            "read as USC-HAD; bring other recordings into one .csv or .npz file."
+        )
     recordings = []
     for (subject, activity, trial), (name, content) in sorted(found.items()):
         x, person = _sensor_readings(f"{path}: {name}", content, further)

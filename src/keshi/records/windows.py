@@ -160,7 +160,8 @@ def segment(
         shown = "; ".join(short[:5]) + ("; ..." if len(short) > 5 else "")
         raise RecordsError(
             f"{len(short)} of {len(recordings)} recordings are shorter than a window of {window} samples: "
-            f'{shown}. Choose a shorter window, or too_short="skip" (--skip-short) to leave them out.'
+            f'{shown}. Choose a shorter window, or too_short="skip" (--skip-short) to leave them out; in a csv the '
+            "rows of a recording must stand together."
         )
     trial = np.concatenate(owners)
     return Windows(

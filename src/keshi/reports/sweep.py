@@ -23,6 +23,7 @@ from keshi.reports.sweep_claims import (
     PENDING,
     Finding,
     Line,
+    axes_of,
     chosen_points,
     findings,
     main_seed,
@@ -49,9 +50,10 @@ def write_sweep_report(results: Sequence[Line], folder: Path, *, planned: Sequen
     folder.mkdir(parents=True, exist_ok=True)
     seed = main_seed(results)
     ours = [line for line in results if line["cell"]["seed"] == seed]
-    files = {f"trade_off_{axis}.svg": trade_off_chart(ours, axis) for axis in AXES}
-    files |= {f"trade_off_{axis}_full.svg": trade_off_chart(ours, axis, "full_accuracy") for axis in AXES}
-    measures = {"attacker": ATTACKERS["attacker"], **{f"f1_{axis}": label for axis, label in AXES.items()}}
+    axes = axes_of(ours)
+    files = {f"trade_off_{axis}.svg": trade_off_chart(ours, axis) for axis in axes}
+    files |= {f"trade_off_{axis}_full.svg": trade_off_chart(ours, axis, "full_accuracy") for axis in axes}
+    measures = {"attacker": ATTACKERS["attacker"], **{f"f1_{axis}": AXES[axis] for axis in axes}}
     files |= {f"learning_{name}.svg": learning_chart(ours, name, label) for name, label in measures.items()}
     found = findings(results, planned=planned)
     files["claims.md"] = claims_table(results, found)
