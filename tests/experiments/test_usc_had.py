@@ -13,7 +13,9 @@ import pytest
 
 from keshi.auditing import identification
 from keshi.censoring.schedules import SCHEDULES
+from keshi.cli.censor_sweep import STRENGTHS, read_results
 from keshi.records.windows import WINDOW_PRESETS
+from keshi.reports.sweep import write_sweep_report
 
 SCRIPT = Path(__file__).parents[2] / "experiments" / "usc_had.py"
 PEOPLE, ACTIVITIES, SAMPLES = 13, 3, 100  # five windows of 30 a recording, with the paper's half-open loop
@@ -65,3 +67,14 @@ def test_the_quick_experiment_runs_goes_on_and_draws_its_figures(
     drawn = run("-o", tmp_path / "sweep", "--figures", tmp_path / "figures").split()
     assert {Path(file).name for file in drawn} >= {"trade_off_known.svg", "claims.md"}
     assert "| sct better than its control * | known |" in (tmp_path / "figures" / "claims.md").read_text()
+
+
+def test_the_kept_results_give_the_kept_figures_and_the_table_of_the_document(tmp_path: Path) -> None:
+    root = SCRIPT.parents[1]
+    kept = root / "docs" / "explanation" / "sweep"
+    results = read_results(root / "benchmarks" / "results" / "usc_had")
+    write_sweep_report(results, tmp_path, planned=STRENGTHS)
+    assert (tmp_path / "claims.md").read_text() == (kept / "claims.md").read_text()
+    assert {file.name for file in kept.iterdir()} == {file.name for file in tmp_path.iterdir()}
+    at_strength_one = (kept / "claims.md").read_text().split("\n\n")[0]
+    assert at_strength_one in (root / "docs" / "explanation" / "censoring.md").read_text()

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -218,11 +219,11 @@ def _measured(results: Sequence[Line]) -> list[str]:
 
 
 def standalone(svg: str) -> str:
-    """An inline SVG as a file of its own, with its colours and a white ground."""
-    colours = "".join(f"--{name}:{value};" for name, value in COLOURS.items())
+    """An inline SVG as a file of its own, with its colours, which not every viewer can look up, and a white ground."""
+    svg = re.sub(r"var\(--(\w+)\)", lambda found: COLOURS[found[1]], svg)
     opening, rest = svg.split(">", 1)
     ground = '<rect width="100%" height="100%" fill="#fff"/>'
-    style = f"<style>svg{{{colours}font-family:sans-serif}}</style>"
+    style = "<style>svg{font-family:sans-serif}</style>"
     return (
         opening.replace("<svg ", '<svg xmlns="http://www.w3.org/2000/svg" ', 1) + f">{style}{ground}{rest}\n"
     )
