@@ -21,9 +21,7 @@ from keshi.synthesis.private_embedding import Measurement, project_to_simplex
 
 BRANCHES = FEW  # parts of an interval at the next finer level
 SIGNIFICANT = 3.0  # noise standard deviations: what holds less may be noise alone, and is not divided further
-CERTAIN = (
-    2.0  # times that by which a total may be noise: cells are told empty where the rest is known so well
-)
+CERTAIN = 2.0  # times what may be noise of a total: cells are told empty where the rest is known so well
 OVERFULL = 1.25  # a group ends before it would hold so many times its target
 
 
