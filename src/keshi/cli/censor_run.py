@@ -180,6 +180,7 @@ def run_censoring(
     import numpy as np
 
     from keshi._validate import positive
+    from keshi.auditing.few_shot import check_few_shot
     from keshi.auditing.identification import label_only_rate
     from keshi.auditing.use_probe import check_uses
     from keshi.censoring.censor import Censor
@@ -207,9 +208,10 @@ def run_censoring(
             )
         out = np.isin(windows.label.astype(str), [str(one) for one in leave_out])
         elsewhere, windows = windows.take(out), windows.take(~out)
-        few = np.unique(elsewhere.label, return_counts=True)[1]
-        if len(few) < 2 or few.min() <= FEW:
-            raise DomainError(f"leave out at least 2 labels, each with more than {FEW} windows.")
+        try:
+            check_few_shot(elsewhere.label, trial=elsewhere.trial, per_class=FEW)
+        except DomainError as error:
+            raise DomainError(f"{error} Leave out others (--leave-out).") from error
     check_uses(windows.further, windows.subject)
     parts = split_people(windows, unknown=unknown, held_out=held_out, kind=split, seed=seed)
     rows = training_rows(windows, parts.train, most=most_windows, seed=seed)
