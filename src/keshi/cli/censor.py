@@ -26,7 +26,9 @@ def censor(
         None,
         help="maxent (goes with preset robust); of the paper: cnn, afl-mlp, afl-dnn, afl-grl, sct, lsm; or hsic.",
     ),
-    strength: float = typer.Option(1.0, help="Weight of the adversarial term; lambda in the paper."),
+    strength: float = typer.Option(
+        None, help="Weight of the adversarial term, 1 by default; lambda in the paper."
+    ),
     preset: str = typer.Option(
         None, help="robust or paper; robust by default, paper where --method names one of the paper's."
     ),
@@ -83,11 +85,20 @@ def censor(
     from keshi.artifacts.atomic import refuse_to_replace
     from keshi.censoring.schedules import SCHEDULES, preset_of
     from keshi.cli.censor_run import run_censoring
-    from keshi.cli.recorded_windows import check_window_options, names, recorded_windows
+    from keshi.cli.recorded_windows import check_window_options, recorded_windows, some_names
 
     check_window_options(stride=stride, preset_windows=preset_windows, split=split)
     if preset is not None:
         one_of("preset (--preset)", preset, tuple(SCHEDULES))  # also where --quick replaces it
+    left_out = some_names("leave-out", leave_out)
+    if max_leak is not None:
+        asked = {"--strength": strength, "--noise": noise, "--target": target, "--pairs": pairs, "--use": use}
+        asked |= {"--leave-out": leave_out, "--no-suite": None if suite else True}
+        asked["--no-control"] = None if control else True
+        if given := [name for name, value in asked.items() if value is not None]:
+            raise ValueError(
+                f"--max-leak chooses the strength by itself, by attackers of its own, and takes no {', '.join(given)}."
+            )
     refuse_to_replace(output, overwrite=overwrite)  # now, rather than after hours of training
     if onnx:
         from keshi.censoring.export import check_can_export
@@ -106,10 +117,6 @@ def censor(
     if max_leak is not None:
         from keshi.cli.censor_budget import strength_under_budget
 
-        refuse_with = {"--noise": noise, "--target": target, "--pairs": pairs, "--leave-out": leave_out}
-        refuse_with["--use"] = use
-        if given := [name for name, value in refuse_with.items() if value is not None]:
-            raise ValueError(f"--max-leak chooses the strength by itself and takes no {', '.join(given)}.")
         choice = strength_under_budget(
             windows, output.with_name(output.name + ".sweep"), max_leak=max_leak, method=method,
             schedule=schedule, rounds=rounds, guard=guard, threads=threads, progress=_say, **common,
@@ -125,14 +132,14 @@ def censor(
     result = run_censoring(
         windows,
         method=method,
-        strength=strength,
+        strength=1.0 if strength is None else strength,
         preset=schedule,
         rounds=rounds,
         guard=guard,
         control=control,
         threads=threads,
         noise=noise,
-        leave_out=names(leave_out) or (),
+        leave_out=left_out,
         suite=suite,
         progress=_say,
         **common,
