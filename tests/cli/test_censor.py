@@ -159,7 +159,7 @@ def test_a_list_that_names_nothing_is_refused(option: str, people_csv: Path, tmp
 def test_labels_with_too_few_recordings_for_the_probe_are_named_before_the_training(
     people_csv: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(training, "pretrain", lambda *_, **__: pytest.fail("trained"))
+    monkeypatch.setattr(censor_run, "Measurement", lambda *_, **__: pytest.fail("trained"))
     lines = people_csv.read_text().splitlines()
     of_ann = [line for line in lines if line.startswith("Ann,run")]
     lines += [line.replace("run", "hop") for line in of_ann] + [line.replace("run", "row") for line in of_ann]
@@ -336,7 +336,7 @@ def test_wrong_input_is_said_and_nothing_is_written(people_csv: Path, tmp_path: 
             run(people_csv, *COLUMNS, option, value, "--quick", "-o", out)
     with pytest.raises(ValueError, match="--preset-windows fixes its own stride"):
         run(people_csv, *COLUMNS, "--preset-windows", "uschad-full", "--stride", 5, "-o", out)
-    assert not out.exists()
+    assert [file.name for file in tmp_path.iterdir()] == [people_csv.name]  # no checkpoint of nothing either
 
 
 def test_a_csv_with_a_time_stamp_is_read_once_its_channels_are_named(
