@@ -53,7 +53,7 @@ def test_a_censor_that_is_killed_twice_goes_on_to_the_release_of_one_that_was_no
     assert ended.status == 2
     assert "cut.checkpoint holds an interrupted training: add --resume to go on with it" in ended.said
     said = people.finishes(*CENSOR, "cut", "--resume", faults=[SHORT])
-    assert "label training" not in said
+    assert "label training, epoch" not in said
     assert "round 2 of 2" in said.split("the control")[0]
     assert "round 1 of 2" not in said.split("the control")[0]
     for name in ("encoder.safetensors", "manifest.json", "learning_curve.json"):
