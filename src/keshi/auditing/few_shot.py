@@ -133,7 +133,8 @@ def _keep(
     rows: np.ndarray, scarce: list[int], names: np.ndarray, per_class: int, rng: np.random.Generator
 ) -> list[int]:
     """Recordings to try on: half of every scarce label's, as long as all labels keep `per_class` rows to learn."""
-    left, kept = rows.sum(axis=0), []
+    left = rows.sum(axis=0)
+    kept: list[int] = []
     for code in scarce:
         own = rng.permutation(np.flatnonzero(rows[:, code]))
         wanted = max(1, len(own) // 2)
