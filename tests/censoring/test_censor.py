@@ -112,6 +112,32 @@ def test_a_training_that_is_killed_goes_on_to_the_same_bytes(
     assert [r.label_loss for r in again.curve_] == [r.label_loss for r in whole.curve_]
 
 
+@pytest.mark.parametrize("method", ["cnn", "maxent"])
+def test_a_training_for_the_label_that_is_killed_goes_on_after_its_last_epoch_to_the_same_bytes(
+    method: str, tmp_path: Path
+) -> None:
+    x, y, s = simulated_people(80)
+    more = {"noise": 0.5, "shared": 1.0} if method == "maxent" else {}
+    censor = Censor(method, preset=replace(TINY, pretrain_epochs=4, dropout=0.5, **more), features=16)  # type: ignore[arg-type]
+    whole = censor.fit(x, y, subject=s).encoder_
+    said: list[str] = []
+
+    def kill(line: str) -> None:
+        said.append(line)
+        if "epoch 2 of 4" in line or "epoch 3 of 4" in line:
+            raise KeyboardInterrupt
+
+    for _ in range(2):
+        with pytest.raises(KeyboardInterrupt):
+            censor.fit(x, y, subject=s, checkpoint=tmp_path / "c", progress=kill)
+    censor.fit(x, y, subject=s, checkpoint=tmp_path / "c", progress=kill)
+    epochs = [line[:26] for line in said if line.startswith("label")]
+    assert epochs == [f"label training, epoch {number} of"[:26] for number in (1, 2, 3, 4)]
+    assert "going on from the checkpoint: 3 of 4 epochs are done" in said
+    np.testing.assert_array_equal(censor.encoder_.without_noise(x), whole.without_noise(x))
+    assert not (tmp_path / "c" / "epochs.safetensors").exists()  # the network itself stands there by then
+
+
 def test_a_checkpoint_of_other_options_or_data_is_refused(tmp_path: Path) -> None:
     x, y, s = simulated_people(80)
     tiny().fit(x, y, subject=s, checkpoint=tmp_path / "c")

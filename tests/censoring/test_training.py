@@ -11,6 +11,7 @@ from torch import nn
 
 from keshi.censoring.encoders import ConvEncoder, LabelHead, encode_in_batches
 from keshi.censoring.games import Game, TrainingSet
+from keshi.censoring.label_training import pretrain
 from keshi.censoring.methods import GAMES
 from keshi.censoring.objectives import hsic_given_label
 from keshi.censoring.optimizers import rmsprop
@@ -19,7 +20,6 @@ from keshi.censoring.training import (
     Schedule,
     TrainingStreams,
     play,
-    pretrain,
     train_adversary,
     train_encoder,
     use_threads,

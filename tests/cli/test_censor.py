@@ -147,6 +147,29 @@ def test_a_label_to_leave_out_that_is_not_there_is_refused(people_csv: Path, tmp
         run(people_csv, *COLUMNS, "--leave-out", "swim", "-o", tmp_path / "run")
 
 
+@pytest.mark.parametrize("option", ["leave-out", "use"])
+def test_a_list_that_names_nothing_is_refused(option: str, people_csv: Path, tmp_path: Path) -> None:
+    for text in ("", " , "):
+        with pytest.raises(
+            ValueError, match=rf"{option} \(--{option}\) must name at least one, .* got '{text}'"
+        ):
+            run(people_csv, *COLUMNS, f"--{option}", text, "-o", tmp_path / "run")
+
+
+def test_labels_with_too_few_recordings_for_the_probe_are_named_before_the_training(
+    people_csv: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(censor_run, "Measurement", lambda *_, **__: pytest.fail("trained"))
+    lines = people_csv.read_text().splitlines()
+    of_ann = [line for line in lines if line.startswith("Ann,run")]
+    lines += [line.replace("run", "hop") for line in of_ann] + [line.replace("run", "row") for line in of_ann]
+    people_csv.write_text("\n".join(lines) + "\n")
+    with pytest.raises(
+        DomainError, match=r"too little of 'hop' \(15 windows in 1 recordings\), 'row' .*--leave-out"
+    ):
+        run(people_csv, *COLUMNS, "--leave-out", "hop,row", "-o", tmp_path / "run")
+
+
 def test_the_release_names_nobody_and_holds_no_measured_figure(people_csv: Path, tmp_path: Path) -> None:
     out = tmp_path / "run"
     run(people_csv, *COLUMNS, "--no-control", "--no-suite", "-o", out)
@@ -225,8 +248,27 @@ def test_a_budget_is_kept_or_refused_with_exit_status_1(
     result = run(people_csv, *COLUMNS, "--max-leak", 0.999, "-o", tmp_path / "run")
     assert result.exit_code == 0  # type: ignore[attr-defined]
     assert CensoredEncoder.load(tmp_path / "run" / "release").labels == ("run", "walk")
-    with pytest.raises(ValueError, match="--max-leak chooses the strength by itself and takes no --noise"):
-        run(people_csv, *COLUMNS, "--max-leak", 0.5, "--noise", 1, "-o", tmp_path / "other")
+
+
+@pytest.mark.parametrize(
+    ("options", "named"),
+    [
+        (("--strength", 1), "--strength"),  # its default, too, where it is asked for
+        (("--noise", 1, "--leave-out", ""), None),
+        (("--noise", 1), "--noise"),
+        (("--no-suite",), "--no-suite"),
+        (("--no-control",), "--no-control"),
+        (("--use", "pulse", "--no-suite"), "--use, --no-suite"),
+    ],
+)
+def test_a_budget_takes_no_option_that_it_would_not_follow(
+    options: tuple, named: str | None, tmp_path: Path
+) -> None:
+    message = "leave-out" if named is None else f"attackers of its own, and takes no {named}[.]"
+    with pytest.raises(
+        ValueError, match=message
+    ):  # before the recordings, which do not exist, are looked for
+        run(tmp_path / "none.csv", *COLUMNS, "--max-leak", 0.5, *options, "-o", tmp_path / "run")
 
 
 def test_two_people_leave_no_strangers_and_the_figure_is_empty(people_csv: Path, tmp_path: Path) -> None:
@@ -294,7 +336,7 @@ def test_wrong_input_is_said_and_nothing_is_written(people_csv: Path, tmp_path: 
             run(people_csv, *COLUMNS, option, value, "--quick", "-o", out)
     with pytest.raises(ValueError, match="--preset-windows fixes its own stride"):
         run(people_csv, *COLUMNS, "--preset-windows", "uschad-full", "--stride", 5, "-o", out)
-    assert not out.exists()
+    assert [file.name for file in tmp_path.iterdir()] == [people_csv.name]  # no checkpoint of nothing either
 
 
 def test_a_csv_with_a_time_stamp_is_read_once_its_channels_are_named(

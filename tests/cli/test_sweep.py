@@ -12,6 +12,7 @@ from typer.testing import CliRunner
 from keshi.auditing import identification
 from keshi.censoring.schedules import SCHEDULES
 from keshi.cli.sweep import sweep
+from keshi.errors import ArtifactError
 
 app = typer.Typer()
 app.command()(sweep)
@@ -72,6 +73,15 @@ def test_wrong_options_are_refused_before_anything_is_read(tmp_path: Path) -> No
         with pytest.raises(ValueError, match=message):
             run(tmp_path / "none.csv", option, value, "-o", tmp_path / "out")
     assert not (tmp_path / "out").exists()
+
+
+def test_a_file_where_the_folder_shall_be_is_named_before_anything_is_read(tmp_path: Path) -> None:
+    file = tmp_path / "results.csv"
+    file.write_text("precious")
+    for output in (file, file / "sweep"):
+        with pytest.raises(ArtifactError, match=r"results.csv is a file, and a sweep needs a folder"):
+            run(tmp_path / "none.csv", "-o", output)
+    assert file.read_text() == "precious"
 
 
 def test_help_ends_with_a_line_to_paste() -> None:

@@ -3,21 +3,26 @@
 from __future__ import annotations
 
 import json
+import os
 import runpy
 import sys
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from keshi.auditing import identification
+from keshi.censoring.checkpoints import fingerprint
 from keshi.censoring.schedules import SCHEDULES
-from keshi.cli.censor_sweep import STRENGTHS, read_results
-from keshi.records.windows import WINDOW_PRESETS
+from keshi.cli.censor_sweep import STRENGTHS, SweepPlan, read_results
+from keshi.records.windows import WINDOW_PRESETS, Windows
 from keshi.reports.sweep import write_sweep_report
 
 SCRIPT = Path(__file__).parents[2] / "experiments" / "usc_had.py"
+# Of the kept results (with the windows of USC-HAD), and of the plan alone: who goes on with them must train the same.
+KEPT = "b68c17485ae78cf88ed25c706d3b2d6706b4bd1080eca11f0a15b86c24451704"
+PLAN = "fda852e55895c526f8bb0ea5c7a4c460f73e4b87fab8fcd1a288ba1a2278f9e4"
 PEOPLE, ACTIVITIES, SAMPLES = 13, 3, 100  # five windows of 30 a recording, with the paper's half-open loop
 
 
@@ -67,6 +72,41 @@ def test_the_quick_experiment_runs_goes_on_and_draws_its_figures(
     drawn = run("-o", tmp_path / "sweep", "--figures", tmp_path / "figures").split()
     assert {Path(file).name for file in drawn} >= {"trade_off_known.svg", "claims.md"}
     assert "| sct better than its control * | known |" in (tmp_path / "figures" / "claims.md").read_text()
+
+
+def default_sweep(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, data: Path) -> tuple[Windows, SweepPlan]:
+    """What the experiment would train on, and how, without options."""
+    seen: list[tuple[Windows, SweepPlan]] = []
+    script = runpy.run_path(str(SCRIPT))
+    sweep = script["main"].__globals__
+    monkeypatch.setitem(sweep, "run_sweep", lambda windows, _, __, plan, **___: seen.append((windows, plan)))
+    monkeypatch.setattr(sys, "argv", ["usc_had.py", "--data", str(data), "-o", str(tmp_path / "sweep")])
+    script["main"]()
+    return seen[0]
+
+
+def of_plan(plan: SweepPlan, *arrays: np.ndarray) -> str:
+    return fingerprint(json.loads(json.dumps(asdict(plan))), *arrays)
+
+
+def test_the_plan_of_the_kept_results_has_not_changed(
+    recordings: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    counted = replace(WINDOW_PRESETS["uschad-paper"], expected=PEOPLE * ACTIVITIES * 5)
+    monkeypatch.setitem(WINDOW_PRESETS, "uschad-paper", counted)
+    _, plan = default_sweep(monkeypatch, tmp_path, recordings)
+    assert of_plan(plan) == PLAN
+
+
+@pytest.mark.skipif("KESHI_DATA" not in os.environ, reason="needs USC-HAD in KESHI_DATA")
+def test_the_kept_results_are_of_the_plan_and_the_windows_that_the_experiment_has_today(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = Path(os.environ["KESHI_DATA"]) / "usc-had" / "uschad_all.npz"
+    windows, plan = default_sweep(monkeypatch, tmp_path, data)
+    kept = read_results(SCRIPT.parents[1] / "benchmarks" / "results" / "usc_had")
+    assert {line["fingerprint"] for line in kept} == {KEPT}
+    assert of_plan(plan, windows.x, windows.trial, windows.start) == KEPT
 
 
 def test_the_kept_results_give_the_kept_figures_and_the_table_of_the_document(tmp_path: Path) -> None:

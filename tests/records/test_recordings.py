@@ -29,6 +29,21 @@ def test_contiguous_runs_of_a_csv_are_recordings(tmp_path: Path) -> None:
     assert len({r.trial for r in found}) == 4
 
 
+def test_labels_and_people_of_a_csv_stay_as_they_are_written(tmp_path: Path) -> None:
+    path = write(tmp_path / "r.csv", "subject,label,trial,ax\n01,1.50,true,3\n1,2,007,4\n10,2,x,5\n")
+    found = read_recordings(path)
+    assert [(r.subject, r.label, r.trial) for r in found] == [
+        ("01", "1.50", "true"), ("1", "2", "007"), ("10", "2", "x"),
+    ]  # fmt: skip
+
+
+def test_whole_numbers_of_a_csv_are_numbers_so_that_2_comes_before_10(tmp_path: Path) -> None:
+    path = write(tmp_path / "r.csv", "subject,label,ax\n10, 1,3\n-2, 0,4\n")
+    assert [(r.subject, r.label) for r in read_recordings(path)] == [(10, 1), (-2, 0)]
+    beyond = write(tmp_path / "b.csv", "subject,label,ax\n18446744073709551615,1,3\n1,0,4\n")
+    assert [r.subject for r in read_recordings(beyond)] == ["18446744073709551615", "1"]
+
+
 def test_a_trial_column_separates_runs_that_touch(tmp_path: Path) -> None:
     path = write(tmp_path / "r.csv", "subject,label,trial,ax\n1,0,1,1\n1,0,1,2\n1,0,2,3\n")
     assert [(r.trial, r.x[:, 0].tolist()) for r in read_recordings(path)] == [(1, [1, 2]), (2, [3])]
@@ -141,6 +156,13 @@ def test_npz_with_named_channels_in_millionths_is_read(tmp_path: Path) -> None:
     np.testing.assert_allclose(first.x, [[1, 0], [2, 0.5]])
 
 
+def test_people_of_an_npz_stay_as_they_are_written(tmp_path: Path) -> None:
+    path = tmp_path / "r.npz"
+    for people in (["01", "1"], [b"01", b"1"]):
+        np.savez(path, **{**GOOD, "subject": np.array(people)})
+        assert [r.subject for r in read_recordings(path)] == ["01", "1"]
+
+
 GOOD = {
     "x": np.zeros((5, 2)),
     "length": np.array([2, 3]),
@@ -162,6 +184,31 @@ GOOD = {
         ({"label": np.array([0])}, RecordsError, r"'label' must have one value per recording \(2\)"),
         ({"x": np.array([["a", "b"]] * 5)}, RecordsError, "must be numbers"),
         ({"x": np.full((5, 2), np.nan)}, RecordsError, "2 of 2 recordings have missing"),
+        (
+            {"label": np.array([0, 2]), "label_labels": np.array(["run", "sit"])},
+            RecordsError,
+            "'label' has the codes 2, but 'label_labels' names 0 to 1 only",
+        ),
+        (  # not the last name
+            {"label": np.array([0, -1]), "label_labels": np.array(["run", "sit"])},
+            RecordsError,
+            "'label' has the codes -1, but",
+        ),
+        (
+            {"label": np.array([0.0, 1.0]), "label_labels": np.array(["run", "sit"])},
+            RecordsError,
+            "'label' must hold whole numbers, places in the list of names 'label_labels'; got float64",
+        ),
+        (
+            {"x": None, "X_labels": np.array(["ax", "ay"]), "ax": np.zeros(5)},
+            RecordsError,
+            "'X_labels' names the channels 'ay', but there is no such array",
+        ),
+        (
+            {"x": None, "X_labels": np.array(["ax", "ay"]), "ax": np.zeros(5), "ay": np.zeros(4)},
+            RecordsError,
+            r"must have as many samples each; got ax \(5,\), ay \(4,\)",
+        ),
         ({"label": np.array([{}, {}], dtype=object)}, RecordsError, "npz file of plain arrays"),
     ],
 )

@@ -20,14 +20,21 @@ from sklearn.utils.validation import validate_data
 
 from keshi._validate import nonnegative, nonnegative_integer, one_of, positive_integer, seed_in_range
 from keshi.censoring.attributes import as_columns, codes_of, game_over, training_set
-from keshi.censoring.checkpoints import PRETRAINED_FOLDER, Checkpoint, fingerprint
 from keshi.censoring.encoded import CensoredEncoder, load_weights
 from keshi.censoring.encoders import LabelHead, make_encoder
 from keshi.censoring.input_checks import labelled_windows, real_numbers, scale, sensitive_column
+from keshi.censoring.label_training import pretrain
 from keshi.censoring.methods import GAMES, check_options, method_name, refuse_foreign_options
 from keshi.censoring.schedules import SCHEDULES, Schedule, preset_of
-from keshi.censoring.starts import check_start, options_to_save, saved_options, saved_start
-from keshi.censoring.training import RoundRecord, TrainingStreams, play, pretrain, use_threads
+from keshi.censoring.starts import (
+    check_start,
+    checkpoint_of,
+    keep_start,
+    options_to_save,
+    saved_options,
+    saved_start,
+)
+from keshi.censoring.training import RoundRecord, TrainingStreams, play, use_threads
 from keshi.censoring.window_noise import draw_key, key_of_round
 from keshi.errors import ArtifactError, DomainError, NotFittedError
 from keshi.records.windows import Standardizer
@@ -165,8 +172,9 @@ class Censor(ClassifierMixin, TransformerMixin, BaseEstimator):
                 `pretrained_`; the result is then the same as if it had been trained here.
             on_round: measures the encoder after every round; what it returns joins the learning curve.
             progress: called with a line of text now and then.
-            checkpoint: folder to save the state of the training in, and to continue from where an interrupted
-                fit left one; the result is the same as without the interruption. It holds the key of the noise.
+            checkpoint: folder to save the state of the training in, after every epoch for the label and every
+                round, and to continue from where an interrupted fit left one; the result is the same as without the
+                interruption. It holds the key of the noise.
             checkpoint_every: rounds between two saves.
 
         Raises:
@@ -211,9 +219,8 @@ class Censor(ClassifierMixin, TransformerMixin, BaseEstimator):
             )  # fmt: skip
             saved = None
             if checkpoint is not None:
-                begin = [] if start is None else [start.weights[name] for name in sorted(start.weights)]
-                mark = fingerprint(self._settings(), scaled.numpy(), label_codes, *codes.values(), *begin)
-                saved = Checkpoint(Path(checkpoint), mark, checkpoint_every)
+                arrays = (scaled.numpy(), label_codes, *codes.values())
+                saved = checkpoint_of(checkpoint, checkpoint_every, self._settings(), start, *arrays)
                 start = start or saved_start(saved)
             key = b"" if schedule.noise == 0 else saved.noise_key() if saved else draw_key()
 
@@ -232,18 +239,17 @@ class Censor(ClassifierMixin, TransformerMixin, BaseEstimator):
                     noise_key=key_of_round(key, number) if key else b"",
                 )
 
-            trained_here = start is None
             if start is None:
-                rng = streams.numpy("pretraining")
-                pretrain(encoder, head, data, schedule=schedule, rng=rng, progress=progress)
+                pretrain(
+                    encoder, head, data, schedule=schedule, rng=streams.numpy("pretraining"), progress=progress,
+                    checkpoint=saved and saved.epochs,
+                )  # fmt: skip
+                if saved is not None:
+                    keep_start(saved, freeze)
             else:
                 check_start(start, freeze())
                 load_weights(start, encoder, head)
-            plain = {"method": "cnn", "strength": 0.0, "options": {}}
-            pretrained = freeze(settings={**self._settings(), **plain})
-            if saved is not None and trained_here:
-                saved.folder.mkdir(parents=True, exist_ok=True)
-                freeze(settings={"fingerprint": saved.fingerprint}).save(saved.folder / PRETRAINED_FOLDER)
+            pretrained = freeze(settings=self._settings(method="cnn", strength=0.0, options={}))
 
             def measure(number: int) -> dict[str, float]:
                 return on_round(number, freeze(number)) if on_round else {}
@@ -254,18 +260,9 @@ class Censor(ClassifierMixin, TransformerMixin, BaseEstimator):
                 # Masks restart here, so that a fit from `start` meets the same ones as a whole fit.
                 generator.manual_seed(streams.seed("dropout"))
                 outcome = play(
-                    game,
-                    encoder,
-                    head,
-                    data,
-                    strength=self.strength,
-                    schedule=schedule,
-                    streams=streams,
-                    guard=self.guard,
-                    on_round=measure if on_round else None,
-                    progress=progress,
-                    checkpoint=saved,
-                )
+                    game, encoder, head, data, strength=self.strength, schedule=schedule, streams=streams,
+                    guard=self.guard, on_round=measure if on_round else None, progress=progress, checkpoint=saved,
+                )  # fmt: skip
                 curve, warnings = outcome.curve, outcome.warnings
         self.classes_ = labels
         self.pretrained_ = pretrained

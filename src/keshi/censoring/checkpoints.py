@@ -1,14 +1,15 @@
-"""The state of an interrupted training on disk: a kill loses the rounds since the last checkpoint, nothing else.
+"""The state of an interrupted training on disk: a kill loses the epoch or the rounds since the last save, nothing else.
 
-One safetensors file holds networks, optimisers, random streams and learning curve. It is replaced atomically and
-belongs to the owner of the data: unlike a saved encoder it holds the adversary. Beside it lies the key of the noise.
+A safetensors file each for label training and rounds holds networks, optimisers, random streams and learning curve. It
+is replaced atomically and belongs to the owner of the data: unlike a saved encoder it holds the adversary. Beside them
+lies the key of the noise.
 """
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ from keshi.censoring.window_noise import KEY_BYTES, draw_key
 from keshi.errors import ArtifactError
 
 STATE = "state"  # name of the tensor that holds the JSON part as bytes
+EPOCHS_FILE = "epochs.safetensors"
 ROUNDS_FILE = "rounds.safetensors"
 PRETRAINED_FOLDER = "pretrained"
 KEY_FILE = "noise_key.json"
@@ -39,18 +41,25 @@ class Checkpoint:
         folder: for one fit; made where it is missing.
         fingerprint: of options and data, see `fingerprint`; another one is refused.
         every: rounds between two saves.
+        name: of the file with the state.
     """
 
     folder: Path
     fingerprint: str
     every: int = 1
+    name: str = ROUNDS_FILE
 
     def __post_init__(self) -> None:
         positive_integer("every", self.every)
 
     @property
     def file(self) -> Path:
-        return self.folder / ROUNDS_FILE
+        return self.folder / self.name
+
+    @property
+    def epochs(self) -> Checkpoint:
+        """That of the label training before the rounds, saved after every epoch."""
+        return replace(self, name=EPOCHS_FILE, every=1)
 
     def noise_key(self) -> bytes:
         """The secret of this training's noise, drawn the first time it is asked for and kept until the folder goes."""
@@ -77,7 +86,7 @@ class Checkpoint:
 
 @dataclass(frozen=True, eq=False)
 class TrainingState:
-    """Everything that the alternating loop changes; restored in place."""
+    """Everything that a training changes; restored in place."""
 
     networks: Mapping[str, nn.Module]
     optimizers: Mapping[str, torch.optim.Optimizer]

@@ -2,14 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
-from keshi.censoring.checkpoints import OTHER, PRETRAINED_FOLDER, Checkpoint
+import numpy as np
+
+from keshi.censoring.checkpoints import OTHER, PRETRAINED_FOLDER, Checkpoint, fingerprint
 from keshi.censoring.encoded import CensoredEncoder
 from keshi.censoring.schedules import Schedule
 from keshi.errors import ArtifactError, DomainError
+
+
+def checkpoint_of(
+    folder: str | Path,
+    every: int,
+    settings: Mapping[str, Any],
+    start: CensoredEncoder | None,
+    *data: np.ndarray,
+) -> Checkpoint:
+    """The checkpoint of a fit with these settings, from `start`, on these arrays."""
+    begin = [] if start is None else [start.weights[name] for name in sorted(start.weights)]
+    return Checkpoint(Path(folder), fingerprint(settings, *data, *begin), every)
+
+
+def keep_start(saved: Checkpoint, freeze: Callable[..., CensoredEncoder]) -> None:
+    """Save the network that was trained for the label, for `saved_start`; the state of its epochs is done with."""
+    saved.folder.mkdir(parents=True, exist_ok=True)
+    freeze(settings={"fingerprint": saved.fingerprint}).save(saved.folder / PRETRAINED_FOLDER)
+    saved.epochs.file.unlink(missing_ok=True)
 
 
 def saved_start(saved: Checkpoint) -> CensoredEncoder | None:

@@ -20,12 +20,11 @@ from torch import Tensor, nn
 from keshi._validate import positive_integer
 from keshi.censoring.checkpoints import Checkpoint, TrainingState
 from keshi.censoring.encoders import ConvEncoder, DenseEncoder, encode_in_batches, noisy
-from keshi.censoring.games import Game, TrainingSet, description_of
-from keshi.censoring.objectives import label_loss
+from keshi.censoring.games import Game, TrainingSet
 from keshi.censoring.optimizers import rmsprop
 from keshi.censoring.schedules import SCHEDULES, Schedule
 
-__all__ = ["SCHEDULES", "Schedule", "TrainingStreams", "play", "pretrain", "use_threads"]
+__all__ = ["SCHEDULES", "Schedule", "TrainingStreams", "play", "use_threads"]
 
 # An adversary this many times worse than one that knows nothing is being fooled, not blinded: with eq. 1 its
 # loss then grows without end, while the label is lost and a fresh attacker still succeeds.
@@ -91,40 +90,6 @@ def use_threads(threads: int) -> Iterator[None]:
         yield
     finally:
         torch.set_num_threads(before)
-
-
-def pretrain(
-    encoder: nn.Module,
-    head: nn.Module,
-    data: TrainingSet,
-    *,
-    schedule: Schedule,
-    rng: np.random.Generator,
-    progress: Callable[[str], None] | None = None,
-) -> list[float]:
-    """Train encoder and head for the label alone (Adam); returns the mean loss of every epoch, in nats."""
-    optimizer = torch.optim.Adam(
-        [*encoder.parameters(), *head.parameters()], lr=schedule.pretrain_rate, fused=True
-    )
-    encoder.train()
-    losses = []
-    for epoch in range(schedule.pretrain_epochs):
-        order = torch.from_numpy(rng.permutation(len(data)))
-        total = 0.0
-        for rows in order.split(schedule.pretrain_batch_size):
-            z = encoder(data.x[rows])
-            loss, kept = label_loss(head(z), data.label[rows]), description_of(head, z, data, rows)
-            optimizer.zero_grad(set_to_none=True)
-            (loss if kept is None else loss + kept).backward()
-            optimizer.step()
-            total += float(loss.detach()) * len(rows)
-        losses.append(total / len(data))
-        if progress:
-            progress(
-                f"label training, epoch {epoch + 1} of {schedule.pretrain_epochs}: loss {losses[-1]:.3f}"
-            )
-    encoder.eval()
-    return losses
 
 
 def train_adversary(
@@ -246,8 +211,8 @@ def play(
         curve=curve,
         warnings=warnings,
     )
-    if checkpoint:
-        state.restore(checkpoint, RoundRecord)
+    if checkpoint and state.restore(checkpoint, RoundRecord) and progress:
+        progress(f"going on from the checkpoint: {len(curve)} of {schedule.rounds} rounds are done")
     for number in range(len(curve) + 1, schedule.rounds + 1):
         began = time.perf_counter()
         before = _copy_state(encoder, head)

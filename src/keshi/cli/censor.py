@@ -26,7 +26,9 @@ def censor(
         None,
         help="maxent (goes with preset robust); of the paper: cnn, afl-mlp, afl-dnn, afl-grl, sct, lsm; or hsic.",
     ),
-    strength: float = typer.Option(1.0, help="Weight of the adversarial term; lambda in the paper."),
+    strength: float = typer.Option(
+        None, help="Weight of the adversarial term, 1 by default; lambda in the paper."
+    ),
     preset: str = typer.Option(
         None, help="robust or paper; robust by default, paper where --method names one of the paper's."
     ),
@@ -69,26 +71,46 @@ def censor(
         False, "--quick", help=f"A short schedule on at most {QUICK_WINDOWS:,} windows."
     ),
     threads: int = typer.Option(1, help="Threads of torch; part of what makes a run repeatable."),
+    resume: bool = typer.Option(
+        False, "--resume", help="Go on with the training that was interrupted, kept beside --output."
+    ),
     overwrite: bool = typer.Option(False, "--overwrite", help="Replace an earlier run in the output folder."),
     as_json: bool = typer.Option(False, "--json", help="Print the private audit as JSON instead of lines."),
 ) -> None:
     """Learn a representation that keeps the label and loses the person, and measure what it still leaks.
 
     A censored encoder has no worst-case guarantee: it is judged by fresh attackers, and a stronger one may
-    learn more. release/ holds the encoder; private/ the exact figures, for the owner of the data only.
+    learn more. release/ holds the encoder; private/ the exact figures, for the owner of the data only. A training
+    that was killed goes on with --resume.
 
     Example: keshi censor USC-HAD/ --quick -o run/
     """
     from keshi._validate import one_of
     from keshi.artifacts.atomic import refuse_to_replace
     from keshi.censoring.schedules import SCHEDULES, preset_of
+    from keshi.cli.censor_checkpoint import checkpoint_folder, kept_training
     from keshi.cli.censor_run import run_censoring
-    from keshi.cli.recorded_windows import check_window_options, names, recorded_windows
+    from keshi.cli.recorded_windows import check_window_options, recorded_windows, some_names
+    from keshi.errors import ArtifactError
 
     check_window_options(stride=stride, preset_windows=preset_windows, split=split)
     if preset is not None:
         one_of("preset (--preset)", preset, tuple(SCHEDULES))  # also where --quick replaces it
-    refuse_to_replace(output, overwrite=overwrite)  # now, rather than after hours of training
+    left_out = some_names("leave-out", leave_out)
+    if max_leak is not None:
+        asked = {"--strength": strength, "--noise": noise, "--target": target, "--pairs": pairs, "--use": use}
+        asked |= {"--leave-out": leave_out, "--no-suite": None if suite else True}
+        asked["--no-control"] = None if control else True
+        if given := [name for name, value in asked.items() if value is not None]:
+            raise ValueError(
+                f"--max-leak chooses the strength by itself, by attackers of its own, and takes no {', '.join(given)}."
+            )
+    # now, rather than after hours of training
+    refuse_to_replace(output, overwrite=overwrite)
+    if max_leak is None:
+        checkpoint_folder(output, resume=resume)
+    elif resume and not sweep_folder(output).exists():
+        raise ArtifactError(f"{sweep_folder(output)} holds no interrupted search; leave --resume out.")
     if onnx:
         from keshi.censoring.export import check_can_export
 
@@ -106,12 +128,8 @@ def censor(
     if max_leak is not None:
         from keshi.cli.censor_budget import strength_under_budget
 
-        refuse_with = {"--noise": noise, "--target": target, "--pairs": pairs, "--leave-out": leave_out}
-        refuse_with["--use"] = use
-        if given := [name for name, value in refuse_with.items() if value is not None]:
-            raise ValueError(f"--max-leak chooses the strength by itself and takes no {', '.join(given)}.")
         choice = strength_under_budget(
-            windows, output.with_name(output.name + ".sweep"), max_leak=max_leak, method=method,
+            windows, sweep_folder(output), max_leak=max_leak, method=method,
             schedule=schedule, rounds=rounds, guard=guard, threads=threads, progress=_say, **common,
         )  # fmt: skip
         print(_as_json(choice.audit()) if as_json else "\n".join(choice.lines))
@@ -122,23 +140,25 @@ def censor(
         write_choice(choice, output, overwrite=overwrite, onnx=onnx)
         _say(f"wrote {output}/release and {output}/private. Next: keshi inspect {output}/release")
         return
-    result = run_censoring(
-        windows,
-        method=method,
-        strength=strength,
-        preset=schedule,
-        rounds=rounds,
-        guard=guard,
-        control=control,
-        threads=threads,
-        noise=noise,
-        leave_out=names(leave_out) or (),
-        suite=suite,
-        progress=_say,
-        **common,
-        **options,
-    )
-    write_run(result, output, overwrite=overwrite, onnx=onnx)
+    with kept_training(output, resume=resume) as checkpoint:
+        result = run_censoring(
+            windows,
+            method=method,
+            strength=1.0 if strength is None else strength,
+            preset=schedule,
+            rounds=rounds,
+            guard=guard,
+            control=control,
+            threads=threads,
+            noise=noise,
+            leave_out=left_out,
+            suite=suite,
+            progress=_say,
+            **common,
+            checkpoint=checkpoint,
+            **options,
+        )
+        write_run(result, output, overwrite=overwrite, onnx=onnx)
     print(_as_json(result.audit()) if as_json else "\n".join(result_lines(result)))
     for warning in result.warnings:
         _say(f"warning: {warning}")
@@ -146,6 +166,11 @@ def censor(
         f"wrote {output}/release (may be passed on; no worst-case guarantee) and {output}/private (exact "
         f"figures, for you only); {result.cpu_seconds:.0f} CPU seconds. Next: keshi inspect {output}/release"
     )
+
+
+def sweep_folder(output: Path) -> Path:
+    """Where the trainings of --max-leak stand; they go on by themselves, and another budget uses them again."""
+    return output.with_name(output.name + ".sweep")
 
 
 def result_lines(result: CensoringRun) -> list[str]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
 from time import process_time
 from typing import TYPE_CHECKING, Any
 
@@ -155,6 +156,7 @@ def run_censoring(
     leave_out: Sequence = (),
     suite: bool = True,
     progress: Callable[[str], None] | None = None,
+    checkpoint: Path | None = None,
     **game_options: Any,
 ) -> CensoringRun:
     """Censor an encoder on the known people's windows and measure it before and after.
@@ -173,6 +175,8 @@ def run_censoring(
             median norm of the training windows' features.
         leave_out: labels that nothing is trained or measured for, but a probe: what else the features are good for.
         suite: try all attackers, and the releases without features; False: the 800-200 network alone.
+        checkpoint: folder to save the state of every training in, and to go on from where a run was interrupted; the
+            result is the same as without the interruption. The attackers are always trained afresh.
 
     Before censoring means the plain network: of preset robust that is one of the paper's width, without noise, trained
     on the same schedule; the control goes on with it for as many updates.
@@ -180,10 +184,12 @@ def run_censoring(
     import numpy as np
 
     from keshi._validate import positive
+    from keshi.auditing.few_shot import check_few_shot
     from keshi.auditing.identification import label_only_rate
     from keshi.auditing.use_probe import check_uses
     from keshi.censoring.censor import Censor
     from keshi.censoring.splits import split_people, training_rows
+    from keshi.cli.censor_checkpoint import check_same
     from keshi.errors import DomainError
 
     began = process_time()
@@ -197,6 +203,7 @@ def run_censoring(
         **game_options,
     }
     censor = Censor(method, strength=strength, **options).check()
+    whole = windows
     if noise is not None:
         positive("noise (--noise)", noise)
     elsewhere = None
@@ -207,9 +214,10 @@ def run_censoring(
             )
         out = np.isin(windows.label.astype(str), [str(one) for one in leave_out])
         elsewhere, windows = windows.take(out), windows.take(~out)
-        few = np.unique(elsewhere.label, return_counts=True)[1]
-        if len(few) < 2 or few.min() <= FEW:
-            raise DomainError(f"leave out at least 2 labels, each with more than {FEW} windows.")
+        try:
+            check_few_shot(elsewhere.label, trial=elsewhere.trial, per_class=FEW)
+        except DomainError as error:
+            raise DomainError(f"{error} Leave out others (--leave-out).") from error
     check_uses(windows.further, windows.subject)
     parts = split_people(windows, unknown=unknown, held_out=held_out, kind=split, seed=seed)
     rows = training_rows(windows, parts.train, most=most_windows, seed=seed)
@@ -219,6 +227,14 @@ def run_censoring(
         f"({split}); {len(strangers):,} of {len(parts.unknown)} unknown people"
     )
     epochs = attack_epochs or ATTACK_EPOCHS
+    if checkpoint is not None:
+        shaping: dict[str, Any] = {
+            "method": censor.game_name, "strength": strength, **asdict(censor.schedule), "seed": seed,
+            "threads": threads, "guard": guard, **game_options, "control": control, "split": split,
+            "held out": held_out, "unknown": None if unknown is None else [str(one) for one in unknown],
+            "most windows": most_windows, "leave out": sorted(str(one) for one in leave_out),
+        }  # fmt: skip
+        check_same(checkpoint, shaping, whole)
     measurement = Measurement(train, known, strangers, elsewhere, seed, epochs, threads, suite)
     censor.fit(
         train.x,
@@ -227,6 +243,7 @@ def run_censoring(
         start=start,
         on_round=lambda number, encoder: measurement.label_f1(encoder),
         progress=progress,
+        checkpoint=checkpoint and checkpoint / "censored",
     )
 
     def figures(name: str, encoder: CensoredEncoder | CertifiedEncoder) -> LeakFigures:
@@ -247,6 +264,7 @@ def run_censoring(
             subject=train.subject,
             start=None if has_noise else censor.pretrained_,
             progress=progress,
+            checkpoint=checkpoint and checkpoint / "control",
         )
         uncensored, last = plain.pretrained_, plain.encoder_
     before = figures("before censoring", uncensored)

@@ -106,6 +106,17 @@ def sweep_cells(
     return list(dict.fromkeys(cells))
 
 
+def check_folder(folder: Path) -> None:
+    """Raise where the results cannot go into `folder`, as it or what it would stand in is a file."""
+    from keshi.errors import ArtifactError
+
+    there = next(one for one in (folder, *folder.absolute().parents) if one.exists())
+    if not there.is_dir():
+        raise ArtifactError(
+            f"{there} is a file, and a sweep needs a folder for results, checkpoints and figures. Choose another name."
+        )
+
+
 def read_results(*folders: Path) -> list[dict[str, Any]]:
     """The finished cells in the folders of one sweep; where two have the same cell, the first one's.
 
@@ -159,6 +170,7 @@ def run_sweep(
     from keshi.artifacts.locks import alone_in
 
     positive_integer("jobs (--jobs)", jobs)
+    check_folder(folder)
     folder.mkdir(parents=True, exist_ok=True)
     with alone_in(folder, what="sweep"):
         return _run_sweep(windows, folder, list(dict.fromkeys(cells)), plan, also, jobs, threads, progress)

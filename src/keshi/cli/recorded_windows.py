@@ -28,7 +28,7 @@ def recorded_windows(
     from keshi.records.recordings import read_recordings
     from keshi.records.windows import WINDOW_PRESETS, segment, segment_preset
 
-    further = names(uses) or ()
+    further = some_names("use", uses)
     found = read_recordings(
         file, label=label, subject=subject, trial=trial, channels=names(channels), rate=rate, further=further
     )
@@ -58,6 +58,16 @@ def check_window_options(*, stride: int | None, preset_windows: str | None, spli
 def names(text: str | None) -> tuple[str, ...] | None:
     """The names of a list with commas; None where the option was not given."""
     return None if text is None else tuple(name.strip() for name in text.split(",") if name.strip())
+
+
+def some_names(option: str, text: str | None) -> tuple[str, ...]:
+    """The names of a list with commas, none where the option was not given; given empty, it is refused."""
+    found = names(text)
+    if found == ():
+        raise ValueError(
+            f"{option} (--{option}) must name at least one, with commas between them, got {text!r}; leave it out."
+        )
+    return found or ()
 
 
 def _named_subjects(text: str, recordings: list[Recording]) -> tuple:

@@ -5,6 +5,7 @@ Every refusal names the file and the rule that was broken.
 
 from __future__ import annotations
 
+import re
 import zipfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -24,6 +25,8 @@ from keshi.records.usc_had import (
 from keshi.records.windows import Recording
 
 CSV_SUFFIXES = (".csv", ".gz")
+# What a whole number looks like where nothing is lost by reading it as one: 01, +1 and numbers beyond int64 are text.
+WHOLE_NUMBER = re.compile(r"\s*(0|-?[1-9]\d{0,17})\s*")
 CLOCK_STEPS = 100  # samples in a row, over all recordings, that tell a clock from a sensor
 
 
@@ -43,7 +46,11 @@ def read_recordings(
     - csv: a column each for label and subject, if present one for trial; all other columns (or those in
       `channels`) are channels. A contiguous run of one subject, label and trial is one recording;
     - npz: `x` (samples, channels), `length` per recording, and per recording an array each for label,
-      subject and, if present, trial; or the same with one array a channel, named in `X_labels`.
+      subject and, if present, trial; or the same with one array a channel, named in `X_labels`. An array of names
+      called as the label's with `_labels` behind says what its codes mean.
+
+    Labels, subjects and trials of a csv are whole numbers where all of a column are written as such, and else text as
+    it is written: 01 is not 1.
 
     Args:
         path: the file or folder.
@@ -111,7 +118,7 @@ def _read_csv(
     import pandas as pd
 
     try:
-        table = pd.read_csv(path)
+        table = pd.read_csv(path, dtype=dict.fromkeys((label, subject, trial), str))
     except pd.errors.EmptyDataError as error:
         raise RecordsError(f"{path} is empty.") from error
     except (pd.errors.ParserError, UnicodeDecodeError, EOFError, OSError) as error:
@@ -151,6 +158,9 @@ def _read_csv(
             "null, None or NA, which are read as missing, needs another name."
         )
 
+    for name in (label, subject, trial):
+        if name in keys and all(WHOLE_NUMBER.fullmatch(text) for text in table[name].unique()):
+            table[name] = table[name].astype(np.int64)
     changes = (table[keys] != table[keys].shift()).any(axis=1).to_numpy()
     begins = np.flatnonzero(changes)
     if channels is None:
@@ -224,7 +234,7 @@ def _read_npz(
         x = arrays["x"]
     elif "X_labels" in arrays:
         # Channels in millionths, as whole numbers: the layout of the watch data.
-        x = np.stack([arrays[str(name)] for name in arrays["X_labels"]], axis=1) / 1e6
+        x = _named_channels(path, arrays) / 1e6
         label = "y" if label == "label" and "label" not in arrays else label
         trial = "side" if "side" in arrays and trial not in arrays else trial
     else:
@@ -244,14 +254,49 @@ def _read_npz(
     for name, column in zip((label, subject, trial), columns, strict=True):
         if column.shape != length.shape:
             raise RecordsError(f"{path}: {name!r} must have one value per recording ({len(length)}).")
-    labels, subjects, trials = (column.tolist() for column in columns)
-    if label + "_labels" in arrays:  # names of coded labels
-        names = arrays[label + "_labels"].tolist()
-        labels = [str(names[code]) for code in labels]
+    if label + "_labels" in arrays:
+        columns[0] = _names_of_codes(path, label, columns[0], arrays[label + "_labels"])
+    labels, subjects, trials = (
+        (np.char.decode(column, "utf-8") if column.dtype.kind == "S" else column).tolist()
+        for column in columns
+    )
     borders = np.cumsum(length)[:-1]
     more = {name: _of_recordings(path, name, arrays[name], length, borders) for name in further}
     rows = zip(np.split(x.astype(np.float32), borders), labels, subjects, trials, strict=True)
     return [Recording(*row, rate, _of(more, number)) for number, row in enumerate(rows)]
+
+
+def _named_channels(path: Path, arrays: dict[str, np.ndarray]) -> np.ndarray:
+    """The channels (samples, channels) that `X_labels` names."""
+    channels = [str(name) for name in arrays["X_labels"]]
+    if absent := [name for name in channels if name not in arrays]:
+        raise RecordsError(
+            f"{path}: 'X_labels' names the channels {', '.join(map(repr, absent))}, but there is no such array; it has "
+            f"{_names(arrays)}."
+        )
+    if len({arrays[name].shape for name in channels}) != 1 or arrays[channels[0]].ndim != 1:
+        shapes = ", ".join(f"{name} {arrays[name].shape}" for name in channels) or "none"
+        raise RecordsError(
+            f"{path}: the channels in 'X_labels' must have as many samples each; got {shapes}."
+        )
+    return np.stack([arrays[name] for name in channels], axis=1)
+
+
+def _names_of_codes(path: Path, label: str, codes: np.ndarray, table: np.ndarray) -> np.ndarray:
+    """The names that stand in `table` for the codes of the labels."""
+    if codes.dtype.kind not in "iu" or table.ndim != 1:
+        raise RecordsError(
+            f"{path}: {label!r} must hold whole numbers, places in the list of names {label + '_labels'!r}; got "
+            f"{codes.dtype}, and names of shape {table.shape}."
+        )
+    # a code of -1 would be read as the last name
+    if wrong := np.unique(codes[(codes < 0) | (codes >= len(table))]).tolist():
+        shown = ", ".join(map(str, wrong[:5])) + (", ..." if len(wrong) > 5 else "")
+        raise RecordsError(
+            f"{path}: {label!r} has the codes {shown}, but {label + '_labels'!r} names 0 to {len(table) - 1} only."
+        )
+    names = np.char.decode(table, "utf-8") if table.dtype.kind == "S" else table.astype(str)
+    return names[codes]
 
 
 def _of(columns: dict[str, list[Any]], number: int) -> dict[str, Any]:
