@@ -79,6 +79,8 @@ def synthesize(
     from keshi.artifacts.atomic import leftovers, mark_run, remove_leftovers
     from keshi.artifacts.store import json_to_bytes, write_atomically
     from keshi.cli.array_report import array_report
+    from keshi.cli.begun_with import began_with, fingerprint, new_key, remembered
+    from keshi.cli.progress import note
     from keshi.privacy.unit import PrivacyUnit
     from keshi.records.files import column_types
     from keshi.records.table_output import write_table
@@ -127,10 +129,25 @@ def synthesize(
                 f"{release / 'embedding'} was made at epsilon {embedding.statement.epsilon:g}, delta "
                 f"{embedding.statement.delta:g}; give the same, or choose another folder for a new release."
             )
+        same = began_with(private, table)
+        if same is False:
+            raise ValueError(
+                f"{table} is not what {release / 'embedding'} was made of: its bytes are others, and the report would "
+                "compare the release with the wrong records. Give the file that the run began with, unchanged, or "
+                "choose another folder for a new release. "
+                f"keshi train {release / 'embedding'} needs no records at all."
+            )
+        if same is None:
+            note(
+                f"{private} does not say which records the run began with: see to it that they are those of {table}; "
+                "the report compares the release with them."
+            )
+    key = new_key()
     with new_folders(output, release, private):
         check_folder(release / "embedding")
         check_folder(private / "report.html")
         if not resume:
+            found = fingerprint(table, key)
             embedding = embed_file(
                 table,
                 known,
@@ -145,7 +162,8 @@ def synthesize(
                 seed=seed,
                 show_values=show_values,
             )
-            embedding.save(release / "embedding")
+            with remembered(private, key, found):
+                embedding.save(release / "embedding")
     generator = train_embedding(embedding, steps=steps, seed=seed, threads=threads, device=device)
     generator.save(release / "generator", overwrite=resume)
     rows = rows or max(1, round(embedding.count))
