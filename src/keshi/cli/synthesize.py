@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -41,6 +41,8 @@ if TYPE_CHECKING:
     from keshi.records.domain import Domain
     from keshi.reports.report import Section
     from keshi.synthesis.trained_generator import Generator
+
+MOST_COMPARED = 250_000  # real records that the report of a table looks at, drawn at random from all
 
 
 def synthesize(
@@ -195,23 +197,20 @@ def synthesize(
 def table_report(
     table: Path, holdout: Path | None, generator: Generator, *, rows: int, cost: dict[str, float], seed: int
 ) -> list[Section]:
-    """The owner's report of a synthetic table: reads the real one whole. Of a table without records there is none."""
-    import pandas as pd
-
-    from keshi.records.files import read_batches
+    """The owner's report of a synthetic table, of a large one of some records; there is none of no records."""
+    from keshi.cli.some_records import some_records
 
     known = generator.domain
-    real, held = (
-        None
-        if path is None
-        else pd.concat(list(read_batches(path, known)()), ignore_index=True)[list(known.columns)]
-        for path in (table, holdout)
-    )
-    assert real is not None
+    real, total = some_records(table, known, seed=seed, most=MOST_COMPARED)
     if real.empty:
         return []
+    held = None if holdout is None else some_records(holdout, known, seed=seed, most=MOST_COMPARED)[0]
+    shown: dict[str, Any] = dict(cost)
+    if total > len(real):
+        shown["records compared"] = f"{len(real):,} of {total:,}, drawn at random"
+        print(f"the report compares {shown['records compared']}.", file=sys.stderr)
     synthetic = generator.sample(min(rows, len(real)), seed=seed)[list(known.columns)]  # no identifiers
-    return audit_sections(synthetic, real, held, known, generator, cost=cost, seed=seed)[1]
+    return audit_sections(synthetic, real, held, known, generator, cost=shown, seed=seed)[1]
 
 
 @contextmanager
@@ -238,7 +237,7 @@ def audit_sections(
     domain: Domain,
     generator: Any,
     *,
-    cost: dict[str, float],
+    cost: Mapping[str, Any],
     seed: int,
     quick: bool = False,
 ) -> tuple[TableAudit, list[Section]]:
