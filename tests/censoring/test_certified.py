@@ -101,4 +101,4 @@ def test_little_noise_promises_no_differential_privacy_and_no_delta_above_1() ->
     assert weak.accuracy > 0.99
     assert "no local differential privacy to speak of (epsilon 720)" in weak.sentence
     worthy = certify(noise=1.0, dimension=16, shares=np.ones(10))
-    assert "(10.00, 1.00065e-05)-local differential privacy" in worthy.sentence
+    assert "(10.00, 1.01e-05)-local differential privacy" in worthy.sentence

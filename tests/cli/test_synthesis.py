@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import json
 import os
 import signal
 import subprocess
@@ -252,6 +253,75 @@ def test_an_output_that_exists_is_kept_and_replaced_on_request() -> None:
     run("sample", "g.zip", "--rows", 3, "-o", "s.csv")
     assert "add --overwrite" in fails("sample", "g.zip", "--rows", 3, "-o", "s.csv")
     assert "3 records" in run("sample", "g.zip", "--rows", 3, "-o", "s.csv", "--overwrite")
+
+
+def another_table(name: str) -> str:
+    people = pd.read_csv("people.csv")
+    people.loc[0, "age"] = (people.loc[0, "age"] + 1) % 99  # one number of one record
+    people.to_csv(name, index=False)
+    return name
+
+
+def test_a_run_goes_on_with_the_records_it_began_with_and_no_others() -> None:
+    run(*SYNTHESIZE, "--no-report")
+    assert "is not what run/release/embedding was made of" in fails(
+        *changed(SYNTHESIZE, "people.csv", another_table("others.csv")), "--no-report", "--resume"
+    )
+    Path("moved.csv").write_bytes(Path("people.csv").read_bytes())  # its name does not matter
+    code, said = main(*changed(SYNTHESIZE, "people.csv", "moved.csv"), "--no-report", "--resume")
+    assert code == 0
+    assert "does not say" not in said
+    Path("run/private/began-with.json").unlink()
+    _, said = main(*changed(SYNTHESIZE, "people.csv", "others.csv"), "--no-report", "--resume")
+    assert "run/private does not say which records the run began with" in said
+    Path("run/private/began-with.json").write_text("{}")
+    assert "this does not say which records" in fails(*SYNTHESIZE, "--no-report", "--resume")
+
+
+def test_what_tells_the_records_apart_is_private_to_its_owner_and_differs_from_run_to_run() -> None:
+    kept = []
+    for output in ("run", "again"):
+        run(*changed(SYNTHESIZE, "run", output), "--no-report")
+        file = Path(output, "private", "began-with.json")
+        kept.append(json.loads(file.read_text()))
+        if os.name != "nt":
+            assert file.stat().st_mode & 0o077 == 0
+        released = b"".join(
+            path.read_bytes() for path in Path(output, "release").rglob("*") if path.is_file()
+        )
+        assert kept[-1]["fingerprint"].encode() not in released
+        assert kept[-1]["key"].encode() not in released
+    assert kept[0]["fingerprint"] != kept[1]["fingerprint"]
+
+
+def test_a_run_whose_embedding_cannot_be_saved_leaves_nothing_to_go_on_with(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    from keshi.synthesis.private_embedding import PrivateEmbedding
+
+    def full(*_: object, **__: object) -> None:
+        raise OSError("no space left on device")
+
+    with monkeypatch.context() as disk:
+        disk.setattr(PrivateEmbedding, "save", full)
+        code, _ = main(*SYNTHESIZE, "--no-report")
+        assert code != 0
+    assert not Path("run").exists()
+
+
+def test_a_generator_goes_on_with_its_own_embedding_though_another_promises_the_same() -> None:
+    run(*EMBED)
+    run(*changed(changed(EMBED, "people.csv", another_table("others.csv")), "p.embedding", "o.embedding"))
+    run("train", "p.embedding", "--steps", 2, "-o", "g")
+    assert "trained on another embedding" in fails(
+        "train", "o.embedding", "--steps", 2, "-o", "g", "--resume"
+    )
+    run("train", "p.embedding", "--steps", 2, "-o", "g", "--resume")
+
+
+def test_a_tiny_epsilon_is_printed_with_its_digits() -> None:
+    assert "(1e-09, 1e-05)-differential privacy" in run(*changed(EMBED, "1", "1e-9"))
+    assert "epsilon 1e-09)" in run(*changed(EMBED, "1", "1e-9"), "--overwrite")
 
 
 @pytest.mark.skipif(os.name == "nt", reason="sends SIGINT")

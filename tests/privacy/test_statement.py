@@ -31,7 +31,7 @@ def test_the_sentence_reads_as_in_the_specification():
     )
 
 
-@given(st.floats(1e-3, 50), st.floats(1e-12, 0.1))
+@given(st.floats(1e-12, 50), st.floats(1e-12, 0.1))
 def test_printed_epsilon_and_delta_are_never_below_the_true_ones(epsilon, delta):
     shown = re.match(r"\((\S+), (\S+)\)", statement(epsilon, delta).sentence)
     assert float(shown[1]) >= epsilon * (1 - 1e-12)
@@ -49,6 +49,12 @@ def test_printed_epsilon_and_delta_are_never_below_the_true_ones(epsilon, delta)
 )
 def test_the_sentence_says_what_remains(remaining, ledger, words):
     assert words in statement(remaining=remaining, ledger=ledger).sentence
+
+
+def test_a_tiny_epsilon_is_printed_with_its_digits_and_what_remains_is_measured_by_it():
+    assert statement(epsilon=1e-9).sentence.startswith("(1e-09, 1e-05)-")
+    assert "epsilon 2e-09 of the budget remains" in statement(epsilon=1e-9, remaining=2e-9).sentence
+    assert "nothing of the budget remains" in statement(epsilon=1e-9, remaining=1e-15).sentence
 
 
 def test_it_comes_back_from_json():

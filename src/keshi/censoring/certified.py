@@ -20,6 +20,7 @@ from keshi.censoring.encoded import CensoredEncoder
 from keshi.errors import ArtifactError, RecordsError
 from keshi.privacy import mechanisms
 from keshi.privacy.accounting import delta_slack, epsilon_from_mu, grid_distance
+from keshi.privacy.statement import promised
 
 GRID = 2**20  # steps per clipping norm: rounding is a millionth of it, and the noise is drawn in whole steps
 CERTIFICATE_FILE = "certificate.json"
@@ -58,7 +59,7 @@ class Certificate:
 
     @property
     def sentence(self) -> str:
-        local = f"({self.epsilon:.2f}, {self.delta:g})-local differential privacy"
+        local = f"({promised(self.epsilon)}, {promised(self.delta)})-local differential privacy"
         if self.delta > WORTHLESS_DELTA:
             local = f"no local differential privacy to speak of (epsilon {self.epsilon:.0f})"
         trial = "one window" if self.windows == 1 else f"all {self.windows} windows of a trial"

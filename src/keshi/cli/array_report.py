@@ -20,6 +20,7 @@ def array_report(
 ) -> list[Section]:
     """Sections on every column of images or windows; other columns than the label are not looked at."""
     from keshi.auditing.array_utility import LOGISTIC, MLP, train_and_test
+    from keshi.cli.some_records import some_records
     from keshi.cli.synthesize import report_settings
     from keshi.records.arrays import array_bounds
     from keshi.records.column_kinds import Image
@@ -28,11 +29,11 @@ def array_report(
     from keshi.reports.synthesis import training_section
 
     domain = generator.domain
-    real = some_records(table, domain, seed=seed)
+    real, _ = some_records(table, domain, seed=seed, most=MOST_RECORDS)
     made = generator.sample(min(rows, MOST_RECORDS), seed=seed)
     sections: list[Section] = []
     if holdout is not None and domain.label is not None and len(real):
-        held = some_records(holdout, domain, seed=seed)
+        held, _ = some_records(holdout, domain, seed=seed, most=MOST_RECORDS)
         name = next(iter(domain.array_columns))
         scores: list[Any] = [
             train_and_test(
@@ -59,26 +60,6 @@ def array_report(
         sections.append(training_section(points, preset=generator.preset))
     sections.append(settings_section(report_settings(generator, seed=seed), cost=cost))
     return sections
-
-
-def some_records(path: Path, domain: Domain, *, seed: int, most: int = MOST_RECORDS) -> pd.DataFrame:
-    """At most so many records of a file, each as likely as any other; in memory of a batch and of those."""
-    import numpy as np
-    import pandas as pd
-
-    from keshi.records.files import read_batches
-
-    randomness = np.random.default_rng(seed)
-    kept: pd.DataFrame | None = None
-    lottery = np.empty(0)
-    for batch in read_batches(path, domain, rows=most)():
-        batch = batch[list(domain.columns)]
-        kept = batch if kept is None else pd.concat([kept, batch], ignore_index=True)
-        lottery = np.concatenate([lottery, randomness.uniform(size=len(batch))])
-        first = np.sort(np.argsort(lottery)[:most])
-        kept, lottery = kept.iloc[first].reset_index(drop=True), lottery[first]
-    assert kept is not None  # a reader gives at least one batch, if an empty one
-    return kept
 
 
 def _labels(table: pd.DataFrame, domain: Domain) -> Any:

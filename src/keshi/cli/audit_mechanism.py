@@ -167,8 +167,12 @@ def run_learning_audit(path: Path, *, trials: int, time_limit: float) -> Mechani
 
 def audit_lines(audit: MechanismAudit) -> list[str]:
     """The audit as plain lines: the checks, the bounds next to the claim, one verdict."""
+    from keshi.privacy.statement import promised
+
     bounds = audit.bounds
-    lines = [f"claim: ({audit.epsilon:g}, {audit.delta:g})-differential privacy for {audit.unit}"]
+    lines = [
+        f"claim: ({promised(audit.epsilon)}, {promised(audit.delta)})-differential privacy for {audit.unit}"
+    ]
     lines += [
         f"  {'ok    ' if check.passed else 'FAILED'}  {check.name} ({check.detail})" for check in audit.checks
     ]
@@ -178,10 +182,10 @@ def audit_lines(audit: MechanismAudit) -> list[str]:
         f"{bounds.n:,} trials of each of two neighbouring tables, {audit.coordinates} noisy values a trial "
         f"(one release of the whole plan has {audit.whole_coordinates:,}), {audit.seconds:.0f} seconds",
         f"  the tables need {audit.reached:.0%} of the claimed mu, so the attack cannot prove more than that",
-        f"  epsilon is at least {bounds.gaussian_epsilon:.3f} of {audit.epsilon:g} for Gaussian noise (mu "
+        f"  epsilon is at least {bounds.gaussian_epsilon:.3g} of {audit.epsilon:g} for Gaussian noise (mu "
         f"{bounds.gaussian_mu:.4f}; false positives <= {false_positive:.4f}, false negatives <= "
         f"{false_negative:.4f})",
-        f"  epsilon is at least {bounds.epsilon_bound:.3f} of {audit.epsilon:g} whatever the noise (false "
+        f"  epsilon is at least {bounds.epsilon_bound:.3g} of {audit.epsilon:g} whatever the noise (false "
         f"positives <= {upper:.4f}, true positives >= {lower:.4f})",
         f"  all intervals together hold with probability 1 - {bounds.alpha:g}",
     ]

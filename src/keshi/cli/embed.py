@@ -233,5 +233,7 @@ def open_ledger(
 
 def describe(embedding: PrivateEmbedding) -> str:
     """Size of an embedding in a few words."""
+    from keshi.privacy.statement import promised
+
     coordinates = sum(measurement.plan.size for measurement in embedding.measurements)
-    return f"{coordinates:,} noisy values; epsilon {embedding.statement.epsilon:.2f}"
+    return f"{coordinates:,} noisy values; epsilon {promised(embedding.statement.epsilon)}"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -41,6 +41,8 @@ if TYPE_CHECKING:
     from keshi.records.domain import Domain
     from keshi.reports.report import Section
     from keshi.synthesis.trained_generator import Generator
+
+MOST_COMPARED = 250_000  # real records that the report of a table looks at, drawn at random from all
 
 
 def synthesize(
@@ -79,6 +81,8 @@ def synthesize(
     from keshi.artifacts.atomic import leftovers, mark_run, remove_leftovers
     from keshi.artifacts.store import json_to_bytes, write_atomically
     from keshi.cli.array_report import array_report
+    from keshi.cli.begun_with import began_with, fingerprint, new_key, remembered
+    from keshi.cli.progress import note
     from keshi.privacy.unit import PrivacyUnit
     from keshi.records.files import column_types
     from keshi.records.table_output import write_table
@@ -127,10 +131,25 @@ def synthesize(
                 f"{release / 'embedding'} was made at epsilon {embedding.statement.epsilon:g}, delta "
                 f"{embedding.statement.delta:g}; give the same, or choose another folder for a new release."
             )
+        same = began_with(private, table)
+        if same is False:
+            raise ValueError(
+                f"{table} is not what {release / 'embedding'} was made of: its bytes are others, and the report would "
+                "compare the release with the wrong records. Give the file that the run began with, unchanged, or "
+                "choose another folder for a new release. "
+                f"keshi train {release / 'embedding'} needs no records at all."
+            )
+        if same is None:
+            note(
+                f"{private} does not say which records the run began with: see to it that they are those of {table}; "
+                "the report compares the release with them."
+            )
+    key = new_key()
     with new_folders(output, release, private):
         check_folder(release / "embedding")
         check_folder(private / "report.html")
         if not resume:
+            found = fingerprint(table, key)
             embedding = embed_file(
                 table,
                 known,
@@ -145,7 +164,8 @@ def synthesize(
                 seed=seed,
                 show_values=show_values,
             )
-            embedding.save(release / "embedding")
+            with remembered(private, key, found):
+                embedding.save(release / "embedding")
     generator = train_embedding(embedding, steps=steps, seed=seed, threads=threads, device=device)
     generator.save(release / "generator", overwrite=resume)
     rows = rows or max(1, round(embedding.count))
@@ -177,23 +197,20 @@ def synthesize(
 def table_report(
     table: Path, holdout: Path | None, generator: Generator, *, rows: int, cost: dict[str, float], seed: int
 ) -> list[Section]:
-    """The owner's report of a synthetic table: reads the real one whole. Of a table without records there is none."""
-    import pandas as pd
-
-    from keshi.records.files import read_batches
+    """The owner's report of a synthetic table, of a large one of some records; there is none of no records."""
+    from keshi.cli.some_records import some_records
 
     known = generator.domain
-    real, held = (
-        None
-        if path is None
-        else pd.concat(list(read_batches(path, known)()), ignore_index=True)[list(known.columns)]
-        for path in (table, holdout)
-    )
-    assert real is not None
+    real, total = some_records(table, known, seed=seed, most=MOST_COMPARED)
     if real.empty:
         return []
+    held = None if holdout is None else some_records(holdout, known, seed=seed, most=MOST_COMPARED)[0]
+    shown: dict[str, Any] = dict(cost)
+    if total > len(real):
+        shown["records compared"] = f"{len(real):,} of {total:,}, drawn at random"
+        print(f"the report compares {shown['records compared']}.", file=sys.stderr)
     synthetic = generator.sample(min(rows, len(real)), seed=seed)[list(known.columns)]  # no identifiers
-    return audit_sections(synthetic, real, held, known, generator, cost=cost, seed=seed)[1]
+    return audit_sections(synthetic, real, held, known, generator, cost=shown, seed=seed)[1]
 
 
 @contextmanager
@@ -220,7 +237,7 @@ def audit_sections(
     domain: Domain,
     generator: Any,
     *,
-    cost: dict[str, float],
+    cost: Mapping[str, Any],
     seed: int,
     quick: bool = False,
 ) -> tuple[TableAudit, list[Section]]:

@@ -43,7 +43,9 @@ class PrivacyStatement:
         count = len(self.measurements)
         if not self.ledger:
             left = "no ledger kept"
-        elif self.remaining < 0.005:
+        elif self.remaining < 0.005 * min(
+            1.0, self.epsilon
+        ):  # the rounding of what was spent leaves a trifle
             left = "nothing of the budget remains"
         else:
             left = f"epsilon {self.remaining:.3g} of the budget remains"
@@ -53,7 +55,7 @@ class PrivacyStatement:
                 f"; weak, as publishing each record with probability {self.delta:.3g} would keep this delta"
             )
         return (
-            f"({_rounded_up(self.epsilon)}, {_rounded_up(self.delta)})-differential privacy for {self.unit}; "
+            f"({promised(self.epsilon)}, {promised(self.delta)})-differential privacy for {self.unit}; "
             f"{count} noisy measurement{'s' if count != 1 else ''} ({', '.join(self.measurements)}); {left}{weak}."
         )
 
@@ -69,8 +71,11 @@ class PrivacyStatement:
         return cls(**known)
 
 
-def _rounded_up(value: float) -> str:
-    """Hundredths, or three significant figures below 1; never less, or the promise would look stronger than it is."""
+def promised(value: float) -> str:
+    """An epsilon or a delta of a promise, as every place prints it: hundredths, or three significant figures below 1.
+
+    Never less than it is, or the promise would look stronger; and never 0.00, however small.
+    """
     exact = Decimal(repr(float(value)))
     last = -2 if exact >= 1 else exact.adjusted() - 2  # hundredths, or the third significant figure
     rounded = exact.quantize(Decimal((0, (1,), last)), rounding=ROUND_CEILING)

@@ -23,7 +23,7 @@ from keshi.errors import RecordsError
 from keshi.records.column_kinds import ArrayColumn
 from keshi.records.domain import Domain
 from keshi.records.idx_files import IDX_NAME, IMAGE, LABEL, idx_batches, idx_pair, idx_types
-from keshi.records.picture_folders import has_pictures, picture_batches, picture_types
+from keshi.records.picture_folders import has_pictures, picture_batches, picture_files, picture_types
 
 ArrayType = tuple[tuple[int, ...], str]
 """Shape and dtype of the records of one array."""
@@ -55,6 +55,16 @@ def array_batches(path: Path, domain: Domain, *, rows: int) -> Iterator[pd.DataF
     pair = idx_pair(path)
     assert pair is not None  # a file always has one
     return idx_batches(*pair, rows=rows)
+
+
+def array_record_files(path: Path) -> list[Path]:
+    """The files that such records are read from."""
+    if path.name.lower().endswith(".npz") and not path.is_dir():
+        return [path]
+    pair = idx_pair(path)
+    if pair is None:
+        return [file for file, _ in picture_files(path)]
+    return [file for file in pair if file is not None]
 
 
 def array_types(path: Path) -> tuple[dict[str, str], dict[str, ArrayType]]:

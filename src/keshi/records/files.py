@@ -17,7 +17,14 @@ import numpy as np
 import pandas as pd
 
 from keshi.errors import RecordsError
-from keshi.records.array_files import ArrayType, array_batches, array_types, holds_arrays, mapping_table
+from keshi.records.array_files import (
+    ArrayType,
+    array_batches,
+    array_record_files,
+    array_types,
+    holds_arrays,
+    mapping_table,
+)
 from keshi.records.column_kinds import Numerical
 from keshi.records.domain import Domain
 
@@ -78,6 +85,17 @@ def read_batches(path: str | Path, domain: Domain, *, rows: int = BATCH_ROWS) ->
     if name.endswith(PARQUET):
         return lambda: _parquet_batches(path, rows)
     return lambda: _arrow_batches(path, rows)
+
+
+def record_files(path: str | Path) -> list[Path]:
+    """The files that the records are read from: the one that is named, or the images and labels that belong together.
+
+    Raises:
+        RecordsError: if there are none.
+    """
+    path = Path(path)
+    _check_file(path)
+    return array_record_files(path) if holds_arrays(path) else [path]
 
 
 def column_types(path: str | Path) -> dict[str, str]:

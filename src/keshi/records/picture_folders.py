@@ -30,7 +30,7 @@ def has_pictures(path: Path) -> bool:
 
 def picture_types(path: Path) -> tuple[tuple[int, ...], str]:
     """Shape and dtype of the first picture: all others must be like it."""
-    file, _ = _files(path)[0]
+    file, _ = picture_files(path)[0]
     with _opened(file) as picture:
         return _shape(file, picture), "uint8"
 
@@ -46,7 +46,7 @@ def picture_batches(path: Path, column: Column | None, *, rows: int) -> Iterator
     Raises:
         RecordsError: naming the first file that is no picture of that shape, or no picture.
     """
-    files = _files(path)
+    files = picture_files(path)
     shape = column.shape if isinstance(column, Image) else picture_types(path)[0]
     for start in range(0, len(files), rows):
         some = files[start : start + rows]
@@ -58,7 +58,7 @@ def picture_batches(path: Path, column: Column | None, *, rows: int) -> Iterator
         )
 
 
-def _files(path: Path) -> list[tuple[Path, str]]:
+def picture_files(path: Path) -> list[tuple[Path, str]]:
     """Every picture with its class, in the order of names."""
     found: list[tuple[Path, str]] = []
     for folder in sorted(path.iterdir()):

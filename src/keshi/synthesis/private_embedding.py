@@ -167,6 +167,15 @@ class PrivateEmbedding:
         """Number of units: public, or estimated from all noisy counts."""
         return float(self.class_counts.sum())
 
+    @cached_property
+    def fingerprint(self) -> str:
+        """Tells this embedding from any other: a hash of its noisy values, so as public as they are."""
+        digest = hashlib.sha256()
+        for measurement in self.measurements:
+            digest.update(bytes.fromhex(measurement.plan.hash))
+            digest.update(np.ascontiguousarray(measurement.sums, dtype="<i8").tobytes())
+        return digest.hexdigest()
+
     def save(self, path: str | Path, *, overwrite: bool = False) -> None:
         """Write the embedding as a folder (or a .zip): manifest, domain, statement, tensors. No pickle."""
         tensors: dict[str, NDArray[Any]] = {}

@@ -60,7 +60,11 @@ def train(
         positive_integer("threads", threads)
     preset = preset or preset_for(embedding.domain, embedding.preset)
     training_device(device, preset)
-    if start is not None and (start.statement != embedding.statement or start.domain != embedding.domain):
+    # Without a ledger the statements of two tables say the same; what was measured does not.
+    other = start is not None and start.embedding not in (None, embedding.fingerprint)
+    if start is not None and (
+        other or start.statement != embedding.statement or start.domain != embedding.domain
+    ):
         raise ValueError(
             "the generator to go on with was trained on another embedding; begin anew without it."
         )
@@ -82,6 +86,7 @@ def train(
         embedding.class_counts / embedding.count,
         curve,
         embedding.preset,
+        embedding.fingerprint,
     )
 
 

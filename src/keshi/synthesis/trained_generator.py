@@ -36,6 +36,8 @@ class Generator:
         statement: The guarantee.
         class_weights: (classes,) share of each class.
         learning_curve: Points of the training.
+        preset: Name of the preset that planned the embedding.
+        embedding: Fingerprint of the embedding it was trained on; None where nobody said.
     """
 
     def __init__(
@@ -46,6 +48,7 @@ class Generator:
         class_weights: np.ndarray,
         learning_curve: tuple[LearningPoint, ...],
         preset: str,
+        embedding: str | None = None,
     ) -> None:
         self.network = network
         self.domain = domain
@@ -53,6 +56,7 @@ class Generator:
         self.class_weights = class_weights
         self.learning_curve = learning_curve
         self.preset = preset
+        self.embedding = embedding
 
     def sample(
         self,
@@ -116,6 +120,7 @@ class Generator:
             kind="generator",
             settings={
                 "preset": self.preset,
+                "embedding": self.embedding,
                 "network": self.network.settings(),
                 "class_weights": [float(weight) for weight in self.class_weights],
                 "learning_curve": [vars(point) for point in self.learning_curve],
@@ -156,6 +161,9 @@ class Generator:
             curve = tuple(LearningPoint(**point) for point in settings["learning_curve"])
             if not (curve and all(isinstance(point.step, int) for point in curve)):
                 raise ValueError("its learning curve is none")
+            trained_on = settings.get("embedding")
+            if not (trained_on is None or isinstance(trained_on, str)):
+                raise ValueError("the embedding it was trained on has no such name")
             return cls(
                 network,
                 domain,
@@ -165,6 +173,7 @@ class Generator:
                 weights,
                 curve,
                 settings["preset"],
+                trained_on,
             )
         except (KeyError, TypeError, ValueError, RuntimeError, IndexError) as error:
             if isinstance(error, ArtifactError):
