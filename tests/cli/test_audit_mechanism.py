@@ -43,7 +43,7 @@ def run(*arguments):
 def test_too_few_trials_are_inconclusive_and_exit_with_0(embedding):
     result = run(embedding, "--trials", 100)
     assert result.exit_code == 0
-    assert "claim: (1, 1e-05)-differential privacy for adding or removing one record" in result.output
+    assert "claim: (1.00, 1e-05)-differential privacy for adding or removing one record" in result.output
     assert "FAILED" not in result.output
     last = result.output.strip().splitlines()[-1]
     assert last.startswith("INCONCLUSIVE: every check passed, but 100 trials are too few")

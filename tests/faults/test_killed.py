@@ -158,6 +158,20 @@ def test_a_killed_synthesize_is_finished_by_its_run_in_the_same_folder(people, w
     check_release(people)
 
 
+def test_a_synthesize_killed_while_it_notes_its_records_is_finished_by_the_same_run(people):
+    where = kill(DURABLY, "half", 5)
+    assert people.run(*SYNTHESIZE, "--no-report", faults=[where]).status == -signal.SIGKILL
+    assert not (people.folder / "run" / "release" / "embedding").exists()
+    book = people.book()
+    assert book.counts == (2, 2)
+    left = [path.name for path in (people.folder / "run" / "private").iterdir()]
+    assert len(left) == 1
+    assert left[0].endswith(".partial")  # so it was this file
+    people.finishes(*SYNTHESIZE, "--no-report")
+    assert people.book() == book
+    check_release(people)
+
+
 def check_release(people) -> None:
     people.check_files("run/release", "run/private")
     assert sorted(path.name for path in (people.folder / "run" / "release").iterdir()) == RELEASE
@@ -176,12 +190,12 @@ WHILE_RELEASING = {
     "in the middle of the csv": (kill("pandas:DataFrame.to_csv", "after"), "--no-report"),
     "csv written, not in place": (kill("keshi.records.table_output:_write_csv", "after"), "--no-report"),
     "csv in place": (kill(TABLE, "after"), "--no-report"),
-    "statement half written": (kill(DURABLY, "half", 5), "--no-report"),
-    "card half written": (kill(DURABLY, "half", 6), "--no-report"),
+    "statement half written": (kill(DURABLY, "half", 6), "--no-report"),
+    "card half written": (kill(DURABLY, "half", 7), "--no-report"),
     "auditing": (kill("keshi.auditing.table_audit:audit_table", "before"), "--report"),
-    "mark of the run half written": (kill(DURABLY, "half", 7), "--report"),
-    "report half written": (kill(DURABLY, "half", 8), "--report"),
-    "figures of the report half written": (kill(DURABLY, "half", 9), "--report"),
+    "mark of the run half written": (kill(DURABLY, "half", 8), "--report"),
+    "report half written": (kill(DURABLY, "half", 9), "--report"),
+    "figures of the report half written": (kill(DURABLY, "half", 10), "--report"),
 }
 
 
