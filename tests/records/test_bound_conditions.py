@@ -220,6 +220,17 @@ def test_a_condition_with_too_many_alternatives_is_taken_to_be_possible() -> Non
     assert possible_records([((bind(text, COLUMNS), "true"),)], COLUMNS, "grade").any
 
 
+def test_conditions_know_the_declared_resolution() -> None:
+    columns = {"day": Timestamp("2020-01-01", "2020-12-31", resolution="day")}
+    for possible in ("day == '2020-02-29'", "'2020-02-28T12:00' < day < '2020-02-29T12:00'"):
+        bound = bind(possible, columns)
+        assert possible_records([((bound, "true"),)], columns, None).any, possible
+    with pytest.raises(ConditionError, match="holds whole days from 2020-01-01"):
+        bind("day == '2020-02-29T12:00'", columns)
+    bound = bind("'2020-02-29T01:00' < day < '2020-02-29T23:00'", columns)
+    assert not possible_records([((bound, "true"),)], columns, None).any
+
+
 def test_conditions_know_the_declared_decimals() -> None:
     columns = {"rate": Numerical(0, 1, decimals=2)}
     for possible in ("rate == 0.29", "0.121 < rate < 0.139", "rate > 0.99", "rate < 0.01"):

@@ -51,6 +51,16 @@ NAN = float("nan")
         (Timestamp(5, "2020-01-01"), "moments such as"),  # type: ignore[arg-type]
         (Timestamp("2020-01-01T00:00:00Z", "2021-01-01"), "both bounds"),
         (Timestamp("2021-01-01", "2020-01-01"), "below upper"),
+        (
+            Timestamp("2020-01-01", "2021-01-01", resolution="week"),
+            "must be one of day, hour, minute, second",
+        ),
+        (Timestamp("2020-01-01T06:00", "2021-01-01", resolution="day"), "whole days, as its resolution says"),
+        (Timestamp("2020-01-01T00+02:00", "2021-01-01T00+02:00", resolution="day"), "whole days in UTC"),
+        (
+            Timestamp("2020-01-01", "2021-01-01", bins=("2020-07-01T00:30",), resolution="hour"),
+            "whole hours, as its resolution says, got ['2020-07-01T00:30']",
+        ),
     ],
 )
 def test_a_declaration_that_cannot_be_is_refused_and_the_message_names_the_column(column, says) -> None:

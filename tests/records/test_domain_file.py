@@ -39,6 +39,7 @@ columns = st.one_of(
         st.just("2021-01-01T05:00:00"),
         missing=st.booleans(),
         bins=st.sampled_from([(), ("2020-02-01", "2020-03-01T00:00:01")]),
+        resolution=st.sampled_from([None, "second"]),
     ),
 )
 

@@ -196,6 +196,22 @@ def test_sums_and_swaps_keep_the_declared_decimals() -> None:
     assert (frame["paid"] <= frame["gross"]).all()
 
 
+def test_swaps_keep_the_declared_resolution() -> None:
+    columns = {
+        "admitted": Timestamp("2020-01-01", "2020-02-01", resolution="day"),
+        "left": Timestamp("2020-01-10T00:00", "2020-02-20T00:00", resolution="hour"),
+    }
+    rules = (Constraint("admitted <= left"),)
+    domain = Domain(columns, constraints=rules)
+    frame, kept = repaired(drawn(2_000, 0, domain), bind_constraints(rules, columns, {}), domain)
+    frame = frame[kept]
+    assert kept.mean() > 0.5
+    assert (frame["admitted"] <= frame["left"]).all()
+    assert (frame["admitted"] == frame["admitted"].dt.floor("D")).all()
+    assert (frame["left"] == frame["left"].dt.floor("h")).all()
+    assert (frame["left"] != frame["left"].dt.floor("D")).any()
+
+
 def test_a_computed_total_does_not_show_how_floats_are_rounded() -> None:
     columns = {"a": Numerical(0, 1), "b": Numerical(0, 1), "c": Numerical(0, 2)}
     rule = (Constraint("c == a + b", tolerance=0),)

@@ -16,6 +16,7 @@ from keshi.errors import DomainError
 from keshi.records.column_kinds import Categorical, Column, Numerical, Ordinal, Timestamp
 from keshi.records.domain import Domain
 from keshi.records.files import table_batches
+from keshi.records.table_output import write_table
 from keshi.records.tables import TableEncoder
 
 NAN = float("nan")
@@ -412,3 +413,40 @@ def test_without_declared_decimals_there_are_more(scale):
     assert there != [round(there[0], 2)]
     encoder = TableEncoder(Domain({"it": Numerical(0, 100, scale=scale, decimals=2)}))
     assert encoder.decode(np.array([[0.123456]]), np.zeros(1))["it"].tolist() == [round(there[0], 2)]
+
+
+@settings(max_examples=100, deadline=None)
+@given(
+    st.sampled_from(["day", "hour", "minute", "second"]),
+    st.sampled_from(["", "Z"]),
+    st.integers(-3_000_000, 3_000_000),
+    st.integers(1, 90_000),
+    st.data(),
+)
+def test_moments_come_back_as_the_beginning_of_their_declared_day_or_hour(resolution, zone, low, width, data):
+    start = pd.Timestamp(0, tz="UTC" if zone else None)
+    apart = pd.Timedelta(1, {"day": "D", "hour": "h", "minute": "min", "second": "s"}[resolution])
+    days = 20 if resolution == "day" else 1
+    lower, upper = start + low // days * apart, start + (low // days + width) * apart
+    column = Timestamp(lower.isoformat(), upper.isoformat(), resolution=resolution)
+    whole = data.draw(st.lists(st.integers(0, width), min_size=1))
+    parts = data.draw(st.lists(st.floats(0, 0.99), min_size=len(whole), max_size=len(whole)))
+    moments = pd.Series([lower + i * apart + part * apart for i, part in zip(whole, parts, strict=True)])
+    encoder = TableEncoder(Domain({"it": column}, outside="refuse"))
+    batch = encoder.encode(pd.DataFrame({"it": moments}))
+    back = encoder.decode(batch.vectors, batch.classes)["it"]
+    assert back.tolist() == [lower + i * apart for i in whole]
+    anything = np.array(data.draw(st.lists(st.floats(-1, 1), min_size=1)))[:, None]
+    for moment in encoder.decode(anything, np.zeros(len(anything)))["it"]:
+        assert lower <= moment <= upper
+        assert (moment - start) % apart == pd.Timedelta(0)
+
+
+def test_dates_are_written_without_a_time_of_day(tmp_path):
+    column = Timestamp("2020-01-01", "2020-12-31", resolution="day", missing=True)
+    encoder = TableEncoder(Domain({"it": column}))
+    batch = encoder.encode(pd.DataFrame({"it": ["2020-03-01", "2020-03-01T23:59:59", None]}))
+    table = encoder.decode(batch.vectors, batch.classes)
+    write_table([table, table], tmp_path / "dates.csv")
+    lines = (tmp_path / "dates.csv").read_text().splitlines()
+    assert lines == ["it"] + ["2020-03-01", "2020-03-01", '""'] * 2

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from keshi.records.column_kinds import Categorical, Numerical, Timestamp
+from keshi.records.column_kinds import Categorical, Numerical, Timestamp, in_numbers
 from keshi.records.domain import Domain
 from keshi.records.tables import TableEncoder
 from keshi.synthesis.partitions import (
@@ -166,3 +166,37 @@ def test_bins_of_declared_decimals_include_their_lower_edge():
 def test_a_rate_of_two_decimals_is_looked_at_value_by_value():
     rate = {"rate": Numerical(0, 1, decimals=2)}
     assert column_partitions(Domain(rate), most_cells=4_096)["rate"].cells == 101
+
+
+def test_dates_are_looked_at_day_by_day():
+    year = Timestamp("2020-01-01", "2020-12-31", resolution="day", bins=("2020-07-01",))
+    made = Domain({"day": year})
+    partition = column_partitions(made, most_cells=4_096)["day"]
+    days = pd.date_range("2020-01-01", "2020-12-31")
+    cells = partition.fine(TableEncoder(made).encode(pd.DataFrame({"day": days + pd.Timedelta(hours=23)})))
+    assert cells.tolist() == list(range(366))
+    assert partition.cells == 366
+    before, after = partition.edges[181:183]  # a leap year's first half has 182 days
+    assert after in declared_cuts(year)
+    assert before not in declared_cuts(year)
+
+
+@pytest.mark.parametrize("most", [7, 64])
+def test_days_are_not_cut_through(most):
+    years = Timestamp("1990-01-01", "2029-12-31", resolution="day")
+    made = Domain({"day": years})
+    partition = column_partitions(made, most_cells=most)["day"]
+    days = pd.date_range("1990-01-01", "2029-12-31")
+    cells = partition.fine(TableEncoder(made).encode(pd.DataFrame({"day": days})))
+    held = [len(whole_between(*edges, in_numbers(years))) for edges in pairwise(partition.edges)]
+    assert np.bincount(cells).tolist() == held
+
+
+def test_without_a_resolution_a_partition_of_moments_is_as_before():
+    bounds = ("1990-01-01", "2029-12-31")
+    plain, seconds = (
+        column_partitions(Domain({"at": Timestamp(*bounds, resolution=one)}), most_cells=64)["at"]
+        for one in (None, "second")
+    )
+    assert plain.edges == tuple(np.rint(np.linspace(-GRID, GRID, 65)).astype(int).tolist())
+    assert set(plain.edges) <= set(seconds.edges)

@@ -31,7 +31,7 @@ from keshi.privacy.ledger_amounts import refuse_overspending
 from keshi.privacy.mechanisms import COUNT, Key, release_above_threshold, threshold, threshold_scale
 from keshi.privacy.statement import PrivacyStatement
 from keshi.privacy.unit import PrivacyUnit
-from keshi.records.column_kinds import Column, Numerical
+from keshi.records.column_kinds import Column, Numerical, Timestamp
 from keshi.records.domain import LEARNED_EPSILON, Domain, Learned
 from keshi.records.files import column_types, zoned_columns
 from keshi.records.raw_columns import raw_batches
@@ -111,6 +111,10 @@ class LearnedDomain:
             lines.append('a code? then: type = "categorical", categories = [1, 2, 3] instead of the bounds')
         elif isinstance(column, Numerical):
             lines.append("written with few digits after the point? then say so: decimals = 2")
+        elif isinstance(column, Timestamp):
+            lines.append(
+                'dates without a time of day? then say so: resolution = "day", and whole days as bounds'
+            )
         missing = self.histograms[name].missing if name in self.histograms else self.counts.get((name, None))
         if missing is not None:
             lines.append(f"missing: about {max(0, round(missing)):,} records (noisy)")

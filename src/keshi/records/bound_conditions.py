@@ -263,6 +263,8 @@ class _Binder:
                 kind = (
                     "whole numbers " if column.integer else f"numbers of at most {column.decimals} decimals "
                 )
+            elif isinstance(column, Timestamp) and column.resolution is not None:
+                kind = f"whole {column.resolution}s "
             raise self.fail(
                 at,
                 f"column {name!r} holds {kind}from {column.lower} to {column.upper}, so no record can meet this",

@@ -12,6 +12,7 @@ import numpy as np
 Value = str | int | float | bool
 MOST_CLASSES = 4_096  # of a label: each takes measurements of its own
 WIDE = 2**16  # between bounds: of an even scale's first 4,096 intervals each would hold 16 units
+RESOLUTIONS = {"day": 86_400, "hour": 3_600, "minute": 60, "second": 1}  # in seconds
 _EPOCH = datetime(1970, 1, 1)
 _EPOCH_UTC = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -95,7 +96,13 @@ class Numerical:
 class Timestamp:
     """A column of points in time between public bounds (ISO 8601; both with or both without an offset).
 
-    `bins` are cut points between the bounds, as in Numerical, written like them.
+    Attributes:
+        lower, upper: The public bounds.
+        missing: Whether a missing value is a cell of its own.
+        dtype: pandas dtype of the column that comes back; None chooses datetime64[us].
+        bins: Cut points between the bounds, as in Numerical, written like them.
+        resolution: "day", "hour", "minute" or "second", public like the bounds: moments are read as the beginning of
+            theirs (in UTC where the bounds have an offset), and come back so. None: whole seconds come back.
     """
 
     lower: str
@@ -103,9 +110,15 @@ class Timestamp:
     missing: bool = False
     dtype: str | None = None
     bins: tuple[str, ...] = ()
+    resolution: str | None = None
 
     def __post_init__(self) -> None:
         _plain_bins(self)
+
+    @property
+    def seconds_apart(self) -> int:
+        """Seconds from one value that comes back to the next."""
+        return RESOLUTIONS[self.resolution or "second"]
 
     @property
     def bounds_seconds(self) -> tuple[float, float]:
@@ -178,6 +191,18 @@ class Window:
 
 ArrayColumn = Image | Window
 Column = Categorical | Numerical | Timestamp | Image | Window
+
+
+def in_numbers(column: Column) -> Column:
+    """Moments with a resolution as the whole numbers they are: days, say, since 1970. Other columns as they are.
+
+    Both are encoded alike.
+    """
+    if not isinstance(column, Timestamp) or column.resolution is None:
+        return column
+    lower, upper = (round(bound / column.seconds_apart) for bound in column.bounds_seconds)
+    bins = tuple(cut / column.seconds_apart for cut in column.bins_seconds)
+    return Numerical(lower, upper, integer=True, missing=column.missing, bins=bins, scale="linear")
 
 
 def _bounds_to_tuples(column: Image | Window) -> None:

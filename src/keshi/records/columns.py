@@ -105,7 +105,10 @@ def read_numbers(
 def read_seconds(
     name: str, column: Timestamp, series: pd.Series
 ) -> tuple[NDArray[np.float64], NDArray[np.bool_], list[Problem]]:
-    """(n,) seconds since 1970 (UTC where the bounds have an offset, else local wall time), and which are missing."""
+    """(n,) seconds since 1970 (UTC where the bounds have an offset, else local wall time), and which are missing.
+
+    Where a resolution is declared, those of its beginning: a day's midnight.
+    """
     missing = _is_missing(series)
     problems = _missing_problems(name, column, missing)
     zoned = column.zoned
@@ -139,6 +142,8 @@ def read_seconds(
                 "Give all moments and both bounds an offset, or none of them.",
             )
         )
+    if column.resolution is not None:
+        seconds = np.floor(seconds / column.seconds_apart) * column.seconds_apart
     return seconds, missing, problems
 
 
@@ -184,9 +189,10 @@ def decode_numbers(column: Numerical, share: NDArray[np.float64], missing: NDArr
 
 
 def decode_seconds(column: Timestamp, share: NDArray[np.float64], missing: NDArray[np.bool_]) -> pd.Series:
-    """Shares of the range, in [0, 1], back to moments, in whole seconds, in the column's dtype."""
+    """Shares of the range, in [0, 1], back to moments, in whole seconds or as declared, in the column's dtype."""
     lower, upper = column.bounds_seconds
-    seconds = np.rint(lower + share * (upper - lower)).astype(np.int64)
+    apart = column.seconds_apart
+    seconds = np.rint((lower + share * (upper - lower)) / apart).astype(np.int64) * apart
     moments = pd.Series(seconds.astype("datetime64[s]").astype("datetime64[us]")).mask(missing)
     moments = moments.dt.tz_localize("UTC") if column.zoned else moments
     return moments.astype(column.dtype) if column.dtype else moments  # type: ignore[call-overload]

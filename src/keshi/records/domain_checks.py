@@ -10,6 +10,7 @@ from itertools import pairwise
 from typing import Any
 
 from keshi.records.column_kinds import (
+    RESOLUTIONS,
     ArrayColumn,
     Categorical,
     Column,
@@ -57,6 +58,8 @@ def column_problems(name: str, column: Column) -> list[str]:
             found += _bin_problems(name, column)
         if isinstance(column, Numerical) and not found:
             found += _decimal_problems(name, column)
+        if isinstance(column, Timestamp) and not found:
+            found += _resolution_problems(name, column)
     return problems + found
 
 
@@ -80,6 +83,26 @@ def _decimal_problems(name: str, column: Numerical) -> list[str]:
     if finer:
         return [
             f"column {name!r}: bounds and bins must have no more decimals than the {column.decimals} declared, got "
+            f"{finer[:3]}."
+        ]
+    return []
+
+
+def _resolution_problems(name: str, column: Timestamp) -> list[str]:
+    """What is wrong with the declared resolution of a column whose bounds and bins are in order."""
+    if column.resolution is None:
+        return []
+    if column.resolution not in RESOLUTIONS:
+        return [
+            f"column {name!r}: resolution must be one of {', '.join(RESOLUTIONS)}, got {column.resolution!r}."
+        ]
+    written = (column.lower, column.upper, *column.bins)
+    seconds = (*column.bounds_seconds, *column.bins_seconds)
+    finer = [one for one, at in zip(written, seconds, strict=True) if at % column.seconds_apart]
+    if finer:
+        zone = " in UTC" if column.zoned else ""
+        return [
+            f"column {name!r}: bounds and bins must be whole {column.resolution}s{zone}, as its resolution says, got "
             f"{finer[:3]}."
         ]
     return []

@@ -229,6 +229,7 @@ _NUMBER_SCALE = (
     '# scale = "log"                # or "linear"; left out, log where the bounds are 65,536 or more apart'
 )
 _NUMBER_DECIMALS = "# decimals = 2                 # digits after the point, as people write such numbers"
+_MOMENT_RESOLUTION = '# resolution = "day"            # dates without a time of day; or "hour", "minute"'
 _MOMENT_BINS = (
     '# bins = ["2010-01-01T00:00:00", "2020-01-01T00:00:00"]   # public cut points; may be left out'
 )
@@ -261,6 +262,7 @@ _DRAFTS = {
         'type = "timestamp"',
         '# lower = "2000-01-01T00:00:00"',
         '# upper = "2030-01-01T00:00:00"',
+        _MOMENT_RESOLUTION,
         _MOMENT_BINS,
     ),
     "code": (

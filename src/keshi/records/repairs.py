@@ -117,7 +117,7 @@ class _Work:
         lower, upper = bounds(column)
         inside = (numbers >= lower) & (numbers <= upper)
         if isinstance(column, Timestamp):
-            return inside & (numbers == np.rint(numbers))
+            return inside & (numbers % column.seconds_apart == 0)
         assert isinstance(column, Numerical)
         # A sum of decimals lies a float's rounding beside one: 0.1 + 0.2 fits into tenths.
         share = ROUNDING.get((column.dtype or "").lower(), ROUNDING_OF_DOUBLES)

@@ -205,11 +205,12 @@ def number_candidates(column: Numerical | Timestamp, numbers: Sequence[float]) -
     """Numbers of the column that stand for all others: the given ones, what lies between them, and the bounds."""
     lower, upper = bounds(column)
     inside = sorted({lower, upper, *(number for number in numbers if lower < number < upper)})
-    if isinstance(column, Timestamp) or column.integer:  # moments come back in whole seconds
+    if isinstance(column, Timestamp) or column.integer:
+        apart = column.seconds_apart if isinstance(column, Timestamp) else 1
         near = {
-            float(whole + step)
+            float((whole + step) * apart)
             for number in inside
-            for whole in (math.floor(number), math.ceil(number))
+            for whole in (math.floor(number / apart), math.ceil(number / apart))
             for step in (-1, 0, 1)
         }
         return np.array(sorted(number for number in near if lower <= number <= upper))

@@ -14,7 +14,7 @@ from itertools import combinations, pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-from keshi.records.column_kinds import Column, Numerical
+from keshi.records.column_kinds import Column, Numerical, in_numbers
 from keshi.records.domain import Domain
 from keshi.synthesis.column_counts import (
     ColumnCounts,
@@ -279,6 +279,7 @@ def _zoomed(low: int, high: int, column: Column, parts: int) -> tuple[int, ...]:
     """Cuts that divide an interval into so many parts, or into its whole numbers."""
     if whole_values(column) is None:
         return tuple(np.unique(np.rint(np.linspace(low, high, parts + 1)).astype(np.int64)).tolist())
+    column = in_numbers(column)
     assert isinstance(column, Numerical)
     inside = whole_between(low, high, column)
     each = max(1, -(-len(inside) // parts))

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from keshi.records.column_kinds import Column, Numerical, Timestamp
+from keshi.records.column_kinds import Column, Numerical, Timestamp, in_numbers
 from keshi.records.domain import Domain
 from keshi.records.encoded import FEATURE_BITS, EncodedBatch
 from keshi.records.number_scales import is_logarithmic, numbers_at, shares
@@ -138,7 +138,7 @@ def column_partitions(domain: Domain, *, most_cells: int) -> dict[str, Partition
 
 def equal_width_edges(column: Column, most_cells: int) -> tuple[int, ...]:
     """Edges in grid steps of at most `most_cells` intervals of equal width, on the column's scale."""
-    values = whole_values(column)
+    column, values = in_numbers(column), whole_values(column)
     if values is None:
         return tuple(np.rint(np.linspace(-GRID, GRID, most_cells + 1)).astype(np.int64).tolist())
     assert isinstance(column, Numerical)
@@ -157,7 +157,7 @@ def likely_values(column: Column) -> dict[tuple[int, int], float]:
     Returns:
         The encoded number that stands in each of the intervals, which are in grid steps.
     """
-    values = whole_values(column)
+    column, values = in_numbers(column), whole_values(column)
     if not isinstance(column, Numerical) or (values is not None and values.stop - values.start <= FEW):
         return {}
     lower, upper = float(column.lower), float(column.upper)
@@ -192,7 +192,9 @@ def whole_between(low: int, high: int, column: Numerical) -> range:
 
 def whole_values(column: Column) -> range | None:
     """The values that a column can hold, as multiples of their distance: whole numbers, or hundredths where two
-    decimals are declared. None where nothing is declared of that, or they are more than the grid tells apart."""
+    decimals are declared, or days. None where nothing is declared of that, or they are more than the grid tells apart.
+    """
+    column = in_numbers(column)
     if isinstance(column, Numerical) and column.per_unit is not None:
         values = _values(column)
         few = values.stop - values.start <= GRID  # len() ends at 2^63
@@ -213,6 +215,7 @@ def _per_unit(column: Numerical) -> int:
 
 def declared_cuts(column: Column) -> tuple[int, ...]:
     """The bins that a domain declares for a column, in grid steps."""
+    column = in_numbers(column)
     if isinstance(column, Timestamp):
         (lower, upper), bins = column.bounds_seconds, column.bins_seconds
         places = (np.array(bins, dtype=np.float64) - lower) / (upper - lower)
