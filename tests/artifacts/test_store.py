@@ -581,7 +581,7 @@ def test_a_flipped_bit_in_a_zip_is_refused_or_changes_nothing(method: int, tmp_p
     assert refused > 200
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(data=st.binary(max_size=400))
 def test_bytes_that_are_no_tensors_give_a_typed_error(data: bytes) -> None:
     with pytest.raises(ArtifactError, match=r"values\.safetensors"):
@@ -613,7 +613,7 @@ FILE_NAMES = st.builds(
 ).filter(lambda name: not RESERVED.match(name))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     chosen=st.dictionaries(st.text(st.characters(exclude_categories=["Cs"])), PLAIN, max_size=4),
     contents=st.lists(
@@ -636,7 +636,7 @@ def test_any_settings_names_and_bytes_come_back_the_same(
 NUMBERS = st.sampled_from(["?", "i1", "<i8", ">i8", "<u4", "<f4", ">f8", "<f2"])
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(
     tensors=st.dictionaries(
         st.text(LETTERS, min_size=1, max_size=5),

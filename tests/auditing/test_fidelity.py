@@ -33,7 +33,7 @@ def slow_distance(real, made):
     return sum(abs(p[k] / len(real) - q[k] / len(made)) for k in p.keys() | q.keys()) / 2
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(st.integers(0, 10_000), st.integers(2, 60), st.integers(1, 60))
 def test_all_marginal_distances_equal_those_counted_one_by_one(seed, rows, made_rows):
     real, made = people(rows, seed), people(made_rows, seed + 1)

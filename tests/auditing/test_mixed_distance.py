@@ -33,7 +33,7 @@ def slow_distance(one, other, known):
     return total
 
 
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=10)
 @given(st.integers(0, 10_000))
 def test_distances_are_those_of_a_double_loop(seed):
     train, held, made = table(12, seed), table(9, seed + 1), table(7, seed + 2)

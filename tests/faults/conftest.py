@@ -280,3 +280,17 @@ def make_people(folder: Path, driver: Driver, *, epsilon: float) -> People:
     made = People(folder, driver)
     made.finishes("ledger", "create", "people.toml", "--epsilon", epsilon)
     return made
+
+
+@pytest.fixture
+def recordings(people) -> People:
+    """Four people, two activities, noise: in recordings.csv of their folder."""
+    rng = np.random.default_rng(0)
+    rows = [
+        f"{person},{activity},{value:.3f}"
+        for person in "ABCD"
+        for activity in ("walk", "run")
+        for value in rng.normal(size=60)
+    ]
+    (people.folder / "recordings.csv").write_text("\n".join(["person,activity,ax", *rows, ""]))
+    return people

@@ -6,9 +6,6 @@ import json
 import signal
 from typing import Any
 
-import numpy as np
-import pytest
-
 CENSOR = (
     "censor", "recordings.csv", "--label", "activity", "--subject", "person", "--window", 10, "--method", "sct",
     "--rounds", 2, "--quick", "--no-suite", "-o",
@@ -19,19 +16,6 @@ SHORT: dict[str, Any] = {
     "fields": {"pretrain_epochs": 2, "iterations": 2, "batch_size": 16},
 }
 SAVED = "keshi.censoring.checkpoints:TrainingState.save"
-
-
-@pytest.fixture
-def recordings(people) -> Any:
-    rng = np.random.default_rng(0)
-    rows = [
-        f"{person},{activity},{value:.3f}"
-        for person in "ABCD"
-        for activity in ("walk", "run")
-        for value in rng.normal(size=60)
-    ]
-    (people.folder / "recordings.csv").write_text("\n".join(["person,activity,ax", *rows, ""]))
-    return people
 
 
 def test_a_censor_that_is_killed_twice_goes_on_to_the_release_of_one_that_was_not(recordings) -> None:

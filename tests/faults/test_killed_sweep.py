@@ -12,9 +12,6 @@ import signal
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import pytest
-
 SWEEP = (
     "sweep", "recordings.csv", "--label", "activity", "--subject", "person", "--window", 10, "--split", "blocked",
     "--methods", "sct", "--strengths", 1, "--rounds", 3, "--quick", "-o",
@@ -67,19 +64,6 @@ def without_times(file: Path) -> list[dict[str, Any]]:
 def cells_of(file: Path) -> dict[str, dict[str, Any]]:
     """Without times and by cell: workers finish in any order."""
     return {json.dumps(line["cell"]): line for line in without_times(file)} if file.exists() else {}
-
-
-@pytest.fixture
-def recordings(people) -> Any:
-    rng = np.random.default_rng(0)
-    rows = [
-        f"{person},{activity},{value:.3f}"
-        for person in "ABCD"
-        for activity in ("walk", "run")
-        for value in rng.normal(size=60)
-    ]
-    (people.folder / "recordings.csv").write_text("\n".join(["person,activity,ax", *rows, ""]))
-    return people
 
 
 def test_a_sweep_that_is_killed_five_times_ends_with_the_results_of_one_that_was_not(recordings) -> None:

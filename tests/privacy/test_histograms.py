@@ -57,7 +57,7 @@ def no_noise(monkeypatch):
     monkeypatch.setattr(mechanisms, "discrete_gaussian", lambda sums, scale: sums)
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=500)
 @given(st.lists(values, max_size=4), values, values, st.sampled_from(KINDS))
 def test_one_record_moves_every_block_by_at_most_its_sensitivity(records, one, another, kind):
     steps = LADDERS[kind]
@@ -93,7 +93,7 @@ def test_all_columns_together_spend_exactly_mu(relation):
     assert min(scales) >= 64
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(values.filter(math.isfinite), st.sampled_from(KINDS))
 def test_a_value_lies_in_the_cell_it_is_counted_in(value, kind):
     steps = LADDERS[kind]
@@ -202,7 +202,7 @@ def test_a_value_that_most_records_have_gets_a_bin_of_its_own(no_noise):
     assert math.ceil(edges[1]) == 1  # zero by itself
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(st.sampled_from(["integer", "number"]), st.data())
 def test_bounds_of_a_column_are_finite_and_in_order(kind, data):
     edges = LADDERS[kind].edges

@@ -138,7 +138,7 @@ def exact_delta_in_many_digits(mu: float, epsilon: float) -> float:
         return float(mpmath.ncdf(m / 2 - e / m) - mpmath.exp(e) * mpmath.ncdf(-m / 2 - e / m))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     epsilon=st.floats(0.01, 20),
     delta=st.floats(1e-10, 1e-2),

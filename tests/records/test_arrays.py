@@ -68,7 +68,7 @@ def test_a_table_with_arrays_comes_back_with_its_shapes_and_dtypes() -> None:
     np.testing.assert_allclose(again.vectors, batch.vectors, atol=2**-18)
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(st.floats(-3e38, 3e38), st.floats(-3e38, 3e38), st.lists(st.floats(-1, 1), min_size=3, max_size=3))
 def test_decoded_values_never_leave_the_bounds_whatever_float32_rounds_them_to(one, other, scaled) -> None:
     if one == other or np.float32(min(one, other)) == np.float32(max(one, other)):

@@ -116,7 +116,7 @@ def bound_or_impossible(text: str):
         return None
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(conditions)
 def test_masks_agree_with_a_reading_record_by_record(condition) -> None:
     text, reading = condition
@@ -130,7 +130,7 @@ def test_masks_agree_with_a_reading_record_by_record(condition) -> None:
     assert set(columns_of(bound)) <= set(COLUMNS)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(conditions, st.sampled_from(["true", "false", "not true", "not false"]))
 def test_what_is_possible_is_what_some_record_of_all_there_are_can_do(condition, wanted) -> None:
     bound = bound_or_impossible(condition[0])

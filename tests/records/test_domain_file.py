@@ -44,7 +44,7 @@ columns = st.one_of(
 )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     st.dictionaries(text, columns, min_size=1, max_size=4),
     st.lists(text, max_size=2),

@@ -17,7 +17,7 @@ from keshi.records.tables import TableEncoder
 BOUNDS = st.tuples(st.integers(-(10**12), 10**12), st.integers(1, 10**12)).map(lambda b: (b[0], b[0] + b[1]))
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(BOUNDS, st.booleans(), st.lists(st.floats(0, 1), min_size=1, max_size=20))
 def test_places_keep_the_order_and_lead_back(bounds, integer, at):
     column = Numerical(*bounds, integer=integer, scale="log")

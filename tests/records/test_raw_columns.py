@@ -47,7 +47,7 @@ odd = st.sampled_from(
 )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.lists(odd, min_size=1, max_size=6), odd)
 def test_one_more_record_changes_no_other_number(tmp_path_factory, texts, more):
     folder = tmp_path_factory.mktemp("csv")

@@ -45,7 +45,7 @@ def drawn(n: int, seed: int, domain: Domain = DOMAIN) -> pd.DataFrame:
     return TableEncoder(domain).decode(vectors, random.integers(0, domain.n_classes, n))
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(st.integers(0, 2**32 - 1))
 def test_every_record_that_is_kept_keeps_every_constraint(seed: int) -> None:
     frame = drawn(200, seed)

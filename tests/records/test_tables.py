@@ -293,7 +293,7 @@ mixed = st.lists(
 )  # fmt: skip
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(mixed, st.randoms(use_true_random=False))
 def test_a_record_is_encoded_alike_whatever_stands_beside_it(values, random) -> None:
     domain = Domain(
@@ -313,7 +313,7 @@ def test_a_record_is_encoded_alike_whatever_stands_beside_it(values, random) -> 
     assert encoder.encode(frame.iloc[order]).vectors.tobytes() == together[order].tobytes()
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(st.lists(st.floats(allow_nan=False), min_size=1), st.floats(-1e6, 0), st.floats(1, 1e6))
 def test_vectors_are_bounded_and_on_the_grid_and_norms_within_the_bound(values, lower, upper) -> None:
     domain = Domain({"n": Numerical(lower, upper, missing=True), "c": COLOURS})
@@ -392,7 +392,7 @@ def test_a_column_of_dtype_category_has_the_same_dtype_in_every_batch() -> None:
     assert one["grade"].dtype.ordered
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.integers(0, 4), st.integers(-500, 500), st.integers(1, 900), st.data())
 def test_declared_decimals_come_back_as_written(decimals, low, width, data):
     column = Numerical(low / 10**decimals, (low + width) / 10**decimals, decimals=decimals)
@@ -415,7 +415,7 @@ def test_without_declared_decimals_there_are_more(scale):
     assert encoder.decode(np.array([[0.123456]]), np.zeros(1))["it"].tolist() == [round(there[0], 2)]
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(
     st.sampled_from(["day", "hour", "minute", "second"]),
     st.sampled_from(["", "Z"]),

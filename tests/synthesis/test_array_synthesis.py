@@ -228,7 +228,7 @@ def exact_sums(table, domain, unit, monkeypatch):
 
 
 @pytest.mark.parametrize("domain", [IMAGES, WINDOWS], ids=["images", "windows"])
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(st.lists(st.integers(0, 31), min_size=1, max_size=9), st.none() | st.integers(1, 3))
 def test_adding_a_subject_with_any_number_of_arrays_stays_within_the_sensitivity(domain, rows, max_records):
     extremes = pd.concat(neighbouring_tables(domain, rows=1, extremes=32).extremes, ignore_index=True)

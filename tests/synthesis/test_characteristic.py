@@ -73,7 +73,7 @@ vectors = st.lists(entries, min_size=WIDTH, max_size=WIDTH)
 record = st.tuples(vectors, st.integers(0, CLASSES - 1))
 
 
-@settings(max_examples=3_500, deadline=None)  # with three blocks more than 10,000 neighbouring pairs
+@settings(max_examples=3_500)  # with three blocks more than 10,000 neighbouring pairs
 @given(record, record)
 def test_replacing_one_row_moves_the_sums_by_at_most_the_sensitivity(first, second):
     unit = PrivacyUnit("replace-one")
@@ -84,7 +84,7 @@ def test_replacing_one_row_moves_the_sums_by_at_most_the_sensitivity(first, seco
         assert WEIGHT * np.linalg.norm(moved) <= features.sensitivity(unit)
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=500)
 @given(record)
 def test_adding_one_row_moves_the_sums_by_at_most_the_sensitivity(row):
     unit = PrivacyUnit("add-or-remove")

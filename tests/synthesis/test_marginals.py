@@ -73,7 +73,7 @@ def test_order_and_batches_cannot_change_a_bit_and_weights_count():
     assert np.array_equal(whole, np.sum(alone, axis=0))
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=500)
 @given(st.integers(0, 2**32 - 1))
 def test_a_record_moves_the_sums_by_its_norm_and_two_by_at_most_the_sensitivity(seed):
     block, batch = features(), TableEncoder(DOMAIN).encode(rows(2, seed))

@@ -45,7 +45,7 @@ def records(n, seed, *, extreme=False):
 
 
 @given(st.integers(0, 2**32), st.booleans(), st.booleans(), st.sampled_from([0.05, 0.7, 3.0, 40.0]))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_no_record_moves_the_sums_further_than_the_sensitivity(seed, extreme, pooled, radius):
     batch = records(100, seed, extreme=extreme)
     for block in (

@@ -68,7 +68,7 @@ def test_every_value_is_in_the_cell_that_a_loop_over_the_edges_finds():
     assert class_partition(domain()).fine(batch).tolist() == [0, 1, 1, 0]
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(st.integers(2, 5_000), st.integers(1, 300), st.data())
 def test_whole_numbers_are_never_cut_through_and_found_again(values, most, data):
     column = Numerical(0, values - 1, integer=True)
@@ -129,7 +129,7 @@ def test_a_partition_that_is_none_is_refused():
     assert not partition.fits(Domain({"age": Numerical(17, 90, integer=True)}))
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(
     st.integers(0, 3),
     st.integers(-3_000, 3_000),

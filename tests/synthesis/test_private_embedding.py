@@ -81,7 +81,7 @@ def test_the_projection_onto_nothing_or_next_to_nothing_is_one(total) -> None:
         assert found.sum() <= total + 1e-9
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.lists(st.floats(-20, 20), min_size=1, max_size=5), st.floats(0.5, 30))
 def test_the_projection_is_the_nearest_point_of_the_simplex(values, total) -> None:
     noisy = np.array(values)

@@ -38,7 +38,7 @@ def people(records):
 row = st.tuples(st.floats(0, 1), st.sampled_from("ab"))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.lists(row, min_size=1, max_size=9), st.none() | st.integers(1, 3))
 def test_adding_a_subject_with_any_number_of_records_stays_within_the_sensitivity(records, max_records):
     others = [("s1", 0.2, "a"), ("s2", 0.9, "b")]  # one record each: no random choice hides the difference
