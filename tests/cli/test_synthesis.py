@@ -345,6 +345,15 @@ def test_ctrl_c_leaves_nothing_half_written() -> None:
     assert files() == before
 
 
+def test_the_report_of_a_large_table_is_of_some_records_and_only_it_says_of_how_many(monkeypatch) -> None:
+    monkeypatch.setattr("keshi.cli.synthesize.MOST_COMPARED", 200)
+    pd.concat([pd.read_csv("people.csv")] * 5).iloc[:1_237].to_csv("people.csv", index=False)
+    code, said = main(*SYNTHESIZE)
+    assert code == 0
+    assert "200 of 1,237, drawn at random" in Path("run/private/report.html").read_text()
+    assert "1,237" not in said
+
+
 def test_a_table_without_records_is_released_and_not_reported_on() -> None:
     pd.read_csv("people.csv").head(0).to_csv("empty.csv", index=False)
     code, said = main("synthesize", "empty.csv", "--domain", "people.toml", "--epsilon", "1", "-o", "run")

@@ -24,12 +24,8 @@ def test_a_censor_that_is_killed_twice_goes_on_to_the_release_of_one_that_was_no
     first = {"at": SAVED, "when": "after", "nth": 1, "do": "kill"}  # an epoch of two is done
     ended = people.run(*CENSOR, "cut", faults=[SHORT, first])
     assert ended.status == -signal.SIGKILL, ended.said
-    second = {
-        "at": SAVED,
-        "when": "before",
-        "nth": 3,
-        "do": "kill",
-    }  # two epochs and a round are, the next is not saved
+    # Two epochs and a round are saved, the next is not.
+    second = {"at": SAVED, "when": "before", "nth": 3, "do": "kill"}
     ended = people.run(*CENSOR, "cut", "--resume", faults=[SHORT, second])
     assert ended.status == -signal.SIGKILL, ended.said
     assert not (people.folder / "cut").exists()

@@ -106,7 +106,7 @@ def sweep_cells(
     return list(dict.fromkeys(cells))
 
 
-def check_folder(folder: Path) -> None:
+def check_sweep_folder(folder: Path) -> None:
     """Raise where the results cannot go into `folder`, as it or what it would stand in is a file."""
     from keshi.errors import ArtifactError
 
@@ -170,7 +170,7 @@ def run_sweep(
     from keshi.artifacts.locks import alone_in
 
     positive_integer("jobs (--jobs)", jobs)
-    check_folder(folder)
+    check_sweep_folder(folder)
     folder.mkdir(parents=True, exist_ok=True)
     with alone_in(folder, what="sweep"):
         return _run_sweep(windows, folder, list(dict.fromkeys(cells)), plan, also, jobs, threads, progress)

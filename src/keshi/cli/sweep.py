@@ -63,11 +63,11 @@ def sweep(
     from keshi._validate import nonnegative, nonnegative_integer, one_of, positive_integer, seed_in_range
     from keshi.censoring.methods import method_name
     from keshi.censoring.schedules import SCHEDULES, preset_of
-    from keshi.cli.censor_sweep import SweepPlan, check_folder, run_sweep, sweep_cells
+    from keshi.cli.censor_sweep import SweepPlan, check_sweep_folder, run_sweep, sweep_cells
     from keshi.cli.recorded_windows import check_window_options, names, recorded_windows
     from keshi.reports.sweep import write_sweep_report
 
-    check_folder(output)  # now, rather than after the recordings are read
+    check_sweep_folder(output)  # now, rather than after the recordings are read
     check_window_options(stride=stride, preset_windows=preset_windows, split=split)
     positive_integer("jobs (--jobs)", jobs)
     chosen = [method_name(name) for name in names(methods) or ()]

@@ -81,7 +81,7 @@ def synthesize(
     from keshi.artifacts.atomic import leftovers, mark_run, remove_leftovers
     from keshi.artifacts.store import json_to_bytes, write_atomically
     from keshi.cli.array_report import array_report
-    from keshi.cli.begun_with import began_with, fingerprint, new_key, remembered
+    from keshi.cli.began_with import began_with, fingerprint, new_key, remembered
     from keshi.cli.progress import note
     from keshi.privacy.unit import PrivacyUnit
     from keshi.records.files import column_types
@@ -207,8 +207,8 @@ def table_report(
     held = None if holdout is None else some_records(holdout, known, seed=seed, most=MOST_COMPARED)[0]
     shown: dict[str, Any] = dict(cost)
     if total > len(real):
+        # In the private report alone: nobody paid for the exact number of records.
         shown["records compared"] = f"{len(real):,} of {total:,}, drawn at random"
-        print(f"the report compares {shown['records compared']}.", file=sys.stderr)
     synthetic = generator.sample(min(rows, len(real)), seed=seed)[list(known.columns)]  # no identifiers
     return audit_sections(synthetic, real, held, known, generator, cost=shown, seed=seed)[1]
 

@@ -43,9 +43,7 @@ class PrivacyStatement:
         count = len(self.measurements)
         if not self.ledger:
             left = "no ledger kept"
-        elif self.remaining < 0.005 * min(
-            1.0, self.epsilon
-        ):  # the rounding of what was spent leaves a trifle
+        elif self.remaining < 0.005 * min(1.0, self.epsilon):  # a trifle, left by rounding what was spent
             left = "nothing of the budget remains"
         else:
             left = f"epsilon {self.remaining:.3g} of the budget remains"
