@@ -248,6 +248,8 @@ def audit_sections(
     from keshi.records.column_kinds import Categorical
     from keshi.reports.synthesis import synthesis_sections
 
+    real = _with_moments(real, domain)
+    holdout = None if holdout is None else _with_moments(holdout, domain)
     categorical = [name for name, column in domain.columns.items() if isinstance(column, Categorical)]
     with progress_bar("auditing") as advance:
         done = iter(range(1, 100))
@@ -263,6 +265,19 @@ def audit_sections(
         )
     points = [vars(point) for point in generator.learning_curve]
     return audit, synthesis_sections(audit, points, settings=report_settings(generator, seed=seed), cost=cost)
+
+
+def _with_moments(table: pd.DataFrame, domain: Domain) -> pd.DataFrame:
+    """Real records as the release has them: texts of a csv file would be compared as categories, each of its own."""
+    from keshi.records.column_kinds import Timestamp
+    from keshi.records.columns import declared_moments
+
+    read = {
+        name: declared_moments(name, column, table[name])
+        for name, column in domain.columns.items()
+        if isinstance(column, Timestamp)
+    }
+    return table.assign(**read)
 
 
 def report_settings(generator: Any, *, seed: int) -> dict[str, Any]:
