@@ -83,6 +83,7 @@ def synthesize(
     from keshi.cli.array_report import array_report
     from keshi.cli.began_with import began_with, fingerprint, new_key, remembered
     from keshi.cli.progress import note
+    from keshi.errors import RecordsError
     from keshi.privacy.unit import PrivacyUnit
     from keshi.records.files import column_types
     from keshi.records.table_output import write_table
@@ -95,11 +96,12 @@ def synthesize(
     if rows is not None:
         positive_integer("rows", rows)
     check_training(steps=steps, threads=threads, seed=seed)
-    if holdout is not None:
-        column_types(holdout)  # whether it is there and can be read
+    held_columns = None if holdout is None else column_types(holdout)  # whether it is there and can be read
     release, private = output / "release", output / "private"
     left_by_killed_runs = [path for folder in (output, release, private) for path in leftovers(folder)]
     known = public_domain(table, domain, label=label, classes=classes)
+    if held_columns is not None and (absent := [name for name in known.columns if name not in held_columns]):
+        raise RecordsError(f"{holdout} lacks the columns {absent}; give records with all columns of {table}.")
     chosen = with_steps(preset_for(known, preset), steps)
     training_device(device, chosen)
     if (release / "embedding").exists() != resume:
