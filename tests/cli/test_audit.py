@@ -14,7 +14,9 @@ import pandas as pd
 import pytest
 
 import keshi
+from keshi.auditing.cells import is_numerical
 from keshi.cli.app import main as app_main
+from keshi.cli.audit_tables import with_moments
 
 
 def people(rows, seed):
@@ -172,6 +174,28 @@ def test_a_report_is_never_written_into_release():
     assert code == 2
     assert "private/" in said
     assert list(Path("release").iterdir()) == []
+
+
+def test_dates_of_a_csv_are_moments_and_not_categories():
+    days = pd.Series(pd.date_range("2020-01-01", periods=40).to_numpy())
+    train = pd.DataFrame(
+        {
+            "day": days.dt.strftime("%Y-%m-%d"),
+            "date": days.dt.date,
+            "code": ["2020-01-01"] * 39 + ["A1"],
+            "secret": days.dt.strftime("%Y-%m-%d"),
+        }
+    )
+    train.loc[3, "day"] = None
+    synthetic = train.assign(day=days.dt.strftime("%Y-%m-%d 00:00:00"))
+    synthetic.loc[5, "day"] = "soon"
+    read = with_moments({"train": train, "synthetic": synthetic}, but={None, "secret"})
+    for table, lost in zip(read.values(), (3, 5), strict=True):
+        assert table["day"].dt.tz_localize(None).drop(lost).tolist() == days.drop(lost).tolist()
+        assert pd.isna(table["day"][lost])
+        assert is_numerical(table["date"])
+        assert not is_numerical(table["code"])
+        assert table["secret"].tolist() == train["secret"].tolist()
 
 
 def test_categories_that_look_like_missing_values_stay_categories():

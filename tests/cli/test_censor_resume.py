@@ -164,14 +164,15 @@ def test_what_differs_from_the_interrupted_training_is_named(
     ]  # fmt: skip
 
 
-def test_a_place_that_is_not_keshi_s_is_left_alone(people_csv: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", ["thesis.txt", "training.json", "film.mp4.partial"])
+def test_a_place_that_is_not_keshi_s_is_left_alone(name: str, people_csv: Path, tmp_path: Path) -> None:
     place = tmp_path / "run.checkpoint"
     place.mkdir()
-    (place / "thesis.txt").write_text("precious")
+    (place / name).write_text('{"precious": 1}')
     for resume in ((), ("--resume",)):
         with pytest.raises(ArtifactError, match="was not written by keshi"):
             run(people_csv, *COLUMNS, "-o", tmp_path / "run", *resume)
-    assert (place / "thesis.txt").read_text() == "precious"
+    assert (place / name).read_text() == '{"precious": 1}'
 
 
 def test_a_search_under_a_budget_goes_on_by_itself_and_a_resume_of_none_is_refused(

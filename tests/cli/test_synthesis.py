@@ -255,6 +255,12 @@ def test_an_output_that_exists_is_kept_and_replaced_on_request() -> None:
     assert "3 records" in run("sample", "g.zip", "--rows", 3, "-o", "s.csv", "--overwrite")
 
 
+def test_a_hold_out_without_a_column_is_refused_before_anything_is_spent() -> None:
+    pd.read_csv("people.csv").drop(columns="city").to_csv("held.csv", index=False)
+    said = fails(*SYNTHESIZE, "--holdout", "held.csv")
+    assert "held.csv lacks the columns ['city']; give records with all columns of people.csv" in said
+
+
 def another_table(name: str) -> str:
     people = pd.read_csv("people.csv")
     people.loc[0, "age"] = (people.loc[0, "age"] + 1) % 99  # one number of one record

@@ -31,7 +31,7 @@ def test_the_sentence_reads_as_in_the_specification():
     )
 
 
-@given(st.floats(1e-12, 50), st.floats(1e-12, 0.1))
+@given(st.floats(1e-12, 50) | st.just(1e300), st.floats(1e-12, 0.1))
 def test_printed_epsilon_and_delta_are_never_below_the_true_ones(epsilon, delta):
     shown = re.match(r"\((\S+), (\S+)\)", statement(epsilon, delta).sentence)
     assert float(shown[1]) >= epsilon * (1 - 1e-12)

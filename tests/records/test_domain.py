@@ -55,6 +55,7 @@ NAN = float("nan")
             Timestamp("2020-01-01", "2021-01-01", resolution="week"),
             "must be one of day, hour, minute, second",
         ),
+        (Timestamp("2020-01-01", "2021-01-01", resolution=["day"]), "second, got ['day']"),  # type: ignore[arg-type]
         (Timestamp("2020-01-01T06:00", "2021-01-01", resolution="day"), "whole days, as its resolution says"),
         (Timestamp("2020-01-01T00+02:00", "2021-01-01T00+02:00", resolution="day"), "whole days in UTC"),
         (

@@ -159,8 +159,12 @@ def test_npz_with_named_channels_in_millionths_is_read(tmp_path: Path) -> None:
 def test_people_of_an_npz_stay_as_they_are_written(tmp_path: Path) -> None:
     path = tmp_path / "r.npz"
     for people in (["01", "1"], [b"01", b"1"]):
-        np.savez(path, **{**GOOD, "subject": np.array(people)})
+        np.savez(path, **{**GOOD, "subject": np.array(people), "place": np.array(people)})
         assert [r.subject for r in read_recordings(path)] == ["01", "1"]
+        assert [r.further for r in read_recordings(path, further=["place"])] == [
+            {"place": "01"},
+            {"place": "1"},
+        ]
 
 
 GOOD = {
@@ -207,8 +211,14 @@ GOOD = {
         (
             {"x": None, "X_labels": np.array(["ax", "ay"]), "ax": np.zeros(5), "ay": np.zeros(4)},
             RecordsError,
-            r"must have as many samples each; got ax \(5,\), ay \(4,\)",
+            r"must be numbers, as many samples each; got ax float64 \(5,\), ay float64 \(4,\)",
         ),
+        (
+            {"x": None, "X_labels": np.array(b"ax"), "ax": np.array(["1"] * 5)},
+            RecordsError,
+            r"must be numbers, as many samples each; got ax <U1 \(5,\)",
+        ),
+        ({"subject": np.array([b"J\xe9", b"A"])}, RecordsError, "'subject' holds bytes that are not UTF-8"),
         ({"label": np.array([{}, {}], dtype=object)}, RecordsError, "npz file of plain arrays"),
     ],
 )

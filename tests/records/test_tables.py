@@ -419,14 +419,14 @@ def test_without_declared_decimals_there_are_more(scale):
 @given(
     st.sampled_from(["day", "hour", "minute", "second"]),
     st.sampled_from(["", "Z"]),
-    st.integers(-3_000_000, 3_000_000),
-    st.integers(1, 90_000),
+    st.integers(-2_000_000, 2_000_000),
+    st.integers(1, 50_000),
     st.data(),
 )
 def test_moments_come_back_as_the_beginning_of_their_declared_day_or_hour(resolution, zone, low, width, data):
     start = pd.Timestamp(0, tz="UTC" if zone else None)
     apart = pd.Timedelta(1, {"day": "D", "hour": "h", "minute": "min", "second": "s"}[resolution])
-    days = 20 if resolution == "day" else 1
+    days = 60 if resolution == "day" else 1  # pandas counts the nanoseconds of a Timedelta: 292 years of them
     lower, upper = start + low // days * apart, start + (low // days + width) * apart
     column = Timestamp(lower.isoformat(), upper.isoformat(), resolution=resolution)
     whole = data.draw(st.lists(st.integers(0, width), min_size=1))

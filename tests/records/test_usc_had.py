@@ -124,7 +124,8 @@ def test_a_zip_bomb_is_refused_before_it_is_unpacked(tmp_path: Path, monkeypatch
         read_recordings(tmp_path / "bomb.zip")
 
 
-def test_the_compact_layout_is_integrated_trial_by_trial(tmp_path: Path) -> None:
+def compact() -> dict[str, np.ndarray]:
+    """Two trials, of three and two samples."""
     levels = np.array([-1.0, 0.5, 2.0], dtype=np.float32)
     arrays: dict[str, np.ndarray] = {
         "length": np.array([3, 2]), "subject": np.array([4, 5]),
@@ -135,13 +136,54 @@ def test_the_compact_layout_is_integrated_trial_by_trial(tmp_path: Path) -> None
             arrays[name], arrays[name + "_levels"] = np.array([2, -1, -1, 1, 1], dtype=np.int16), levels
         else:
             arrays[name] = np.array([100, -50, 25, 7, 0], dtype=np.int32)
-    np.savez(tmp_path / "had.npz", **arrays)
+    return arrays
+
+
+def test_the_compact_layout_is_integrated_trial_by_trial(tmp_path: Path) -> None:
+    np.savez(tmp_path / "had.npz", **compact())
     first, second = read_recordings(tmp_path / "had.npz")
     np.testing.assert_allclose(first.x[:, 0], [2.0, 0.5, -1.0])
     np.testing.assert_allclose(second.x[:, 0], [0.5, 2.0])
     np.testing.assert_allclose(first.x[:, 5], [1.0, 0.5, 0.75])
     np.testing.assert_allclose(second.x[:, 5], [0.07, 0.07])
     assert (second.subject, second.label, second.trial) == (5, 2, 3)
+
+
+@pytest.mark.parametrize(
+    ("name", "array", "says"),
+    [
+        # -1 would be the last level, and 3 an IndexError that names no file
+        (
+            "acc_y",
+            np.array([2, -1, -2, 1, 1]),
+            r"acc_y adds up to the level codes -1 to 2, which must be places in",
+        ),
+        ("acc_y", np.array([2, -1, -1, 1, 2]), r"codes 0 to 3, .* in acc_y_levels, of shape \(3,\)"),
+        ("acc_z_levels", None, r"acc_z .* in acc_z_levels, of shape \(0,\)"),  # no hundredths of a g
+        (
+            "acc_x",
+            np.array([2, -1, -1.5, 1, 1]),
+            r"acc_x must hold a whole number for each sample, .* 5; got float",
+        ),
+        (
+            "gyro_x",
+            np.zeros(4, dtype=int),
+            r"gyro_x must .* sample, of which there are 5; got int64 of shape \(4,",
+        ),
+        (
+            "subject",
+            np.array([1]),
+            "subject must hold a whole number for each trial, of which there are 2; got",
+        ),
+    ],
+)
+def test_a_compact_copy_that_is_damaged_is_refused_by_name(
+    name: str, array: np.ndarray | None, says: str, tmp_path: Path
+) -> None:
+    arrays = compact() | ({} if array is None else {name: array})
+    np.savez(tmp_path / "had.npz", **{key: arrays[key] for key in arrays if array is not None or key != name})
+    with pytest.raises(RecordsError, match=says):
+        read_recordings(tmp_path / "had.npz")
 
 
 @pytest.mark.skipif("KESHI_DATA" not in os.environ, reason="needs the real USC-HAD in KESHI_DATA")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -51,6 +51,7 @@ def audit_table_files(
         files,
         {"label": [label] if label else [], "secret": secret, "known": known, "categorical": categorical},
     )
+    tables = with_moments(tables, but={label, *secret, *categorical})
     with progress_bar("auditing") as advance:
         steps = iter(range(1, 100))
         found = audit_release(
@@ -131,6 +132,27 @@ def check_columns(
     both = sorted({*named["secret"]} & {*named["known"]})
     if both:
         raise RecordsError(f"{', '.join(both)}: a column is either --secret or --known; name it once.")
+
+
+def with_moments(
+    tables: Mapping[str, pd.DataFrame], *, but: Collection[str | None]
+) -> dict[str, pd.DataFrame]:
+    """The tables with the columns that hold ISO 8601 dates in all records of "train" as moments, in UTC.
+
+    As texts of a csv they would be categories, and a date with another time of day as far off as any other.
+    """
+    import pandas as pd
+
+    def moments(values: pd.Series) -> pd.Series:
+        return pd.to_datetime(values, format="ISO8601", utc=True, errors="coerce")
+
+    read = dict(tables)
+    for name, values in tables["train"].items():
+        text = pd.api.types.is_object_dtype(values) or pd.api.types.is_string_dtype(values)
+        if name in but or not text or values.isna().all() or (moments(values).isna() & values.notna()).any():
+            continue
+        read = {what: table.assign(**{str(name): moments(table[name])}) for what, table in read.items()}
+    return read
 
 
 def read_table(path: Path, *, missing: list[str]) -> pd.DataFrame:

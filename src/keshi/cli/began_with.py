@@ -33,7 +33,9 @@ def fingerprint(records: Path, key: bytes) -> str:
 
     digest = hmac.new(key, digestmod=hashlib.sha256)
     for file in record_files(records):
-        own = hmac.new(key, file.parent.name.encode() if records.is_dir() else b"", hashlib.sha256)
+        # The class of a picture is the name of its folder; what the folder of all is called says nothing.
+        label = b"" if file.parent in (records, records.parent) else file.parent.name.encode()
+        own = hmac.new(key, label, hashlib.sha256)
         with open(file, "rb") as stream:
             while chunk := stream.read(_CHUNK):
                 own.update(chunk)

@@ -26,6 +26,7 @@ def checkpoint_folder(output: Path, *, resume: bool) -> Path:
     Raises:
         ArtifactError: there is an interrupted training that was not asked for, or none that was; or the place is taken.
     """
+    from keshi.artifacts.atomic import leftovers
     from keshi.artifacts.locks import LOCK_FILE
     from keshi.errors import ArtifactError
 
@@ -34,10 +35,12 @@ def checkpoint_folder(output: Path, *, resume: bool) -> Path:
         raise ArtifactError(
             f"{folder} is a file, and the checkpoints go there. Choose another -o, or move it away."
         )
-    marked = (folder / MARK_FILE).exists()
-    names = {one.name for one in folder.iterdir()} if folder.exists() else set()
-    # the lock has a journal, and a kill can leave half a mark
-    if not marked and any(not name.startswith(LOCK_FILE) and not name.endswith(".partial") for name in names):
+    marked = _is_marked(folder)
+    there = (
+        set(folder.iterdir()) - set(leftovers(folder)) if folder.exists() else set()
+    )  # half a mark, of a kill
+    # the lock has a journal
+    if not marked and any(not one.name.startswith(LOCK_FILE) for one in there):
         raise ArtifactError(
             f"{folder} was not written by keshi, and the checkpoints go there. Choose another -o, or move it away."
         )
@@ -119,6 +122,19 @@ def check_same(folder: Path, settings: Mapping[str, Any], windows: Windows) -> N
             f"{folder} holds a training with other {', '.join(differ)}. Give it the same recordings and options, or "
             "choose another -o and leave --resume out."
         )
+
+
+def _is_marked(folder: Path) -> bool:
+    """Whether the folder is of a training of keshi: other programs write a training.json, too."""
+    from keshi.artifacts import store
+    from keshi.errors import ArtifactError
+
+    file = folder / MARK_FILE
+    try:
+        mark = store.json_from_bytes(file.read_bytes(), source=str(file))
+    except (OSError, ArtifactError):
+        return False
+    return isinstance(mark, dict) and str(mark.get("format")).startswith("keshi-training-")
 
 
 def _has_state(folder: Path) -> bool:

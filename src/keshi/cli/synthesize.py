@@ -83,6 +83,7 @@ def synthesize(
     from keshi.cli.array_report import array_report
     from keshi.cli.began_with import began_with, fingerprint, new_key, remembered
     from keshi.cli.progress import note
+    from keshi.errors import RecordsError
     from keshi.privacy.unit import PrivacyUnit
     from keshi.records.files import column_types
     from keshi.records.table_output import write_table
@@ -95,11 +96,12 @@ def synthesize(
     if rows is not None:
         positive_integer("rows", rows)
     check_training(steps=steps, threads=threads, seed=seed)
-    if holdout is not None:
-        column_types(holdout)  # whether it is there and can be read
+    held_columns = None if holdout is None else column_types(holdout)  # whether it is there and can be read
     release, private = output / "release", output / "private"
     left_by_killed_runs = [path for folder in (output, release, private) for path in leftovers(folder)]
     known = public_domain(table, domain, label=label, classes=classes)
+    if held_columns is not None and (absent := [name for name in known.columns if name not in held_columns]):
+        raise RecordsError(f"{holdout} lacks the columns {absent}; give records with all columns of {table}.")
     chosen = with_steps(preset_for(known, preset), steps)
     training_device(device, chosen)
     if (release / "embedding").exists() != resume:
@@ -248,6 +250,8 @@ def audit_sections(
     from keshi.records.column_kinds import Categorical
     from keshi.reports.synthesis import synthesis_sections
 
+    real = _with_moments(real, domain)
+    holdout = None if holdout is None else _with_moments(holdout, domain)
     categorical = [name for name, column in domain.columns.items() if isinstance(column, Categorical)]
     with progress_bar("auditing") as advance:
         done = iter(range(1, 100))
@@ -263,6 +267,19 @@ def audit_sections(
         )
     points = [vars(point) for point in generator.learning_curve]
     return audit, synthesis_sections(audit, points, settings=report_settings(generator, seed=seed), cost=cost)
+
+
+def _with_moments(table: pd.DataFrame, domain: Domain) -> pd.DataFrame:
+    """Real records as the release has them: texts of a csv file would be compared as categories, each of its own."""
+    from keshi.records.column_kinds import Timestamp
+    from keshi.records.columns import declared_moments
+
+    read = {
+        name: declared_moments(name, column, table[name])
+        for name, column in domain.columns.items()
+        if isinstance(column, Timestamp)
+    }
+    return table.assign(**read)
 
 
 def report_settings(generator: Any, *, seed: int) -> dict[str, Any]:

@@ -29,6 +29,7 @@ from keshi._validate import in_range, positive
 from keshi.errors import BudgetError
 from keshi.privacy.ledger_amounts import Amount, amount_remaining, amount_spent, refuse_overspending
 from keshi.privacy.ledger_file import Entry, LedgerFile, create_file, next_entry
+from keshi.privacy.ledger_rules import next_attempt, of_measurement, refuse_other_unit, refuse_second_value
 from keshi.privacy.ledger_state import LedgerState, state_folder
 
 TIMEOUT = 30.0  # seconds to wait for another process; a spend takes milliseconds
@@ -242,18 +243,8 @@ class PrivacyLedger:
         fields |= {"plan": plan, "unit": unit, "statement": dict(statement or {}), "at": self._now()}
 
         def check(chain: list[Entry]) -> dict[str, Any]:
-            earlier = _measurements(chain, "spend", run, index)
-            if any(entry.fields["plan"] != plan for entry in earlier):
-                raise BudgetError(
-                    f"run {run!r}, measurement {index} was paid for with another plan; a run cannot be "
-                    "replayed with other settings. Give the same settings, or start a new run."
-                )
-            if _measurements(chain, "value", run, index):
-                raise BudgetError(
-                    f"run {run!r}, measurement {index} is paid for and its noisy value is kept. Use it "
-                    f"again with stored({run!r}, {index}): drawing a second one would cost more privacy."
-                )
-            _refuse_other_unit(chain, unit)
+            attempt = next_attempt(chain, run, index, plan=plan)
+            refuse_other_unit(chain, unit)
             refuse_overspending(
                 chain,
                 mu=max(mu, outstanding or 0.0),
@@ -261,7 +252,7 @@ class PrivacyLedger:
                 delta_threshold=delta_threshold,
                 what=what if (outstanding or 0.0) <= mu else f"{what} and the rest of the run",
             )
-            return fields | {"attempt": len(earlier)}
+            return fields | {"attempt": attempt}
 
         entry = self._append("spend", check)
         attempt = entry.fields["attempt"]
@@ -273,11 +264,7 @@ class PrivacyLedger:
         def check(chain: list[Entry]) -> dict[str, Any]:
             if not (receipt.number < len(chain) and chain[receipt.number].hash == receipt.hash):
                 raise BudgetError(f"the receipt of run {receipt.run!r} is of another ledger; not stored.")
-            if _measurements(chain, "value", receipt.run, receipt.index):
-                raise BudgetError(
-                    f"run {receipt.run!r}, measurement {receipt.index} has its noisy value; a second one is "
-                    "never released. Use stored()."
-                )
+            refuse_second_value(chain, receipt.run, receipt.index)
             key = {"run": receipt.run, "index": receipt.index, "spend": receipt.hash, "at": self._now()}
             return key | {"sha256": hashlib.sha256(payload).hexdigest()}
 
@@ -286,10 +273,10 @@ class PrivacyLedger:
     def stored(self, run: str, index: int, *, plan: str | None = None) -> bytes | None:
         """The noisy value kept for a measurement, or None; refused where `plan` is another one."""
         with self._file.reading() as chain:
-            found = _measurements(chain, "value", run, index)
+            found = of_measurement(chain, "value", run, index)
             if not found:
                 return None
-            plans = {entry.fields["plan"] for entry in _measurements(chain, "spend", run, index)}
+            plans = {entry.fields["plan"] for entry in of_measurement(chain, "spend", run, index)}
             if plan is not None and plans != {plan}:
                 raise BudgetError(f"run {run!r}, measurement {index} has another plan. Start a new run.")
             return self._file.payload(found[0])
@@ -348,26 +335,10 @@ class PrivacyLedger:
         return entry
 
 
-def _refuse_other_unit(chain: list[Entry], unit: str) -> None:
-    """The mu of different units or relations do not add up to a guarantee for any of them."""
-    promised = [chain[0].fields.get("unit", ""), *(e.fields["unit"] for e in chain if e.kind == "spend")]
-    other = sorted({earlier for earlier in promised if earlier and earlier != unit})
-    if other and unit:
-        raise BudgetError(
-            f"this ledger's budget is for {other[0]}, and this measurement is for {unit}: together they would "
-            "guarantee neither. Keep to one unit and relation, or give the other a ledger of its own."
-        )
-
-
 def _budget(epsilon: float, delta: float) -> dict[str, Any]:
     positive("epsilon", epsilon)
     in_range("delta", delta, 0.0, 1.0, open_ends=True)
     return {"epsilon": float(epsilon), "delta": float(delta)}
-
-
-def _measurements(chain: list[Entry], kind: str, run: str, index: int) -> list[Entry]:
-    """The entries of one kind about one measurement of one run."""
-    return [e for e in chain if e.kind == kind and (e.fields["run"], e.fields["index"]) == (run, index)]
 
 
 def _now() -> str:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from decimal import ROUND_CEILING, Decimal
+from decimal import ROUND_CEILING, Context, Decimal
 from typing import Any
 
 LARGE_DELTA = 1e-3  # beyond it the promise allows what nobody would call private, and says so
+_ALL_DIGITS = Context(prec=400)  # of any float: a file may promise an epsilon of 1e300, and is printed
 
 
 @dataclass(frozen=True)
@@ -76,5 +77,5 @@ def promised(value: float) -> str:
     """
     exact = Decimal(repr(float(value)))
     last = -2 if exact >= 1 else exact.adjusted() - 2  # hundredths, or the third significant figure
-    rounded = exact.quantize(Decimal((0, (1,), last)), rounding=ROUND_CEILING)
+    rounded = exact.quantize(Decimal((0, (1,), last)), rounding=ROUND_CEILING, context=_ALL_DIGITS)
     return f"{rounded:.2f}" if exact >= 1 else f"{float(rounded):.3g}"

@@ -45,14 +45,11 @@ from keshi.records.tests_on_columns import (
     SumTest,
     Test,
     Total,
-    bounds,
     number_candidates,
+    rounding,
 )
 
-# Of the largest total: sums of floats are equal when they differ by less. By the dtype that a column comes back in.
-ROUNDING = {"float32": 1e-6, "float16": 1e-2}
-ROUNDING_OF_DOUBLES = 1e-9
-ROUNDING_OF_A_SUM = 1e-14
+ROUNDING_OF_A_SUM = 1e-14  # of the largest total, for doubles alone
 _TURNED = {"<": ">", "<=": ">=", ">": "<", ">=": "<=", "==": "==", "!=": "!="}
 
 Bound = Test | Not | And | Or
@@ -91,15 +88,6 @@ def masks(bound: Bound, values: ColumnValues) -> tuple[Mask, Mask]:
         some = np.logical_or.reduce([answer[isinstance(bound, And)] for answer in answers])
         return (every, some) if isinstance(bound, And) else (some, every)
     return bound.masks(values)
-
-
-def columns_of(bound: Bound) -> tuple[str, ...]:
-    """Names of the columns that a condition looks at."""
-    if isinstance(bound, Not):
-        return columns_of(bound.part)
-    if isinstance(bound, And | Or):
-        return tuple(dict.fromkeys(name for part in bound.parts for name in columns_of(part)))
-    return bound.columns
 
 
 class _Binder:
@@ -304,13 +292,10 @@ class _Binder:
                     "moments are compared two by two, both with or both without an offset from UTC, and not added",
                 )
         totals = [self.total(side) for side in (left, right)]
-        (low, high), (other_low, other_high) = (self.reach(total) for total in totals)
+        (low, high), (other_low, other_high) = (total.reach(self.columns) for total in totals)
         largest = max(map(abs, (low, high, other_low, other_high)))
         if self.tolerance is None:
-            rounding = max(
-                ROUNDING.get((column.dtype or "").lower(), ROUNDING_OF_DOUBLES) for column in columns
-            )
-            tolerance = rounding * largest
+            tolerance = max(rounding(column) for column in columns) * largest
         else:  # a tolerance of 0 too: 0.1 + 0.2 is 0.3
             tolerance = max(self.tolerance, ROUNDING_OF_A_SUM * largest)
         never = {
@@ -335,14 +320,6 @@ class _Binder:
             else:
                 raise self.fail(term.at, f"only numbers and columns are added, got {term.value!r}")
         return Total(tuple(terms), constant)
-
-    def reach(self, total: Total) -> tuple[float, float]:
-        """The smallest and the largest that a total can be."""
-        low = high = total.constant
-        for factor, name in total.terms:
-            ends = [factor * bound for bound in bounds(self.columns[name])]
-            low, high = low + min(ends), high + max(ends)
-        return low, high
 
 
 def _present(column: Categorical) -> int:

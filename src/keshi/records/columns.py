@@ -125,7 +125,7 @@ def read_seconds(
         readings = [read_moment(value) for value in distinct]
         unread = tuple(v for v, reading in zip(distinct, readings, strict=True) if reading is None)
         unlike = any(reading[1] is not zoned for reading in readings if reading is not None)
-        seconds = np.array([reading[0] if reading else 0.0 for reading in readings] + [0.0])[codes]
+        seconds = np.array([reading[0] if reading else np.nan for reading in readings] + [0.0])[codes]
     if unread:
         problems.append(
             Problem(
@@ -193,9 +193,24 @@ def decode_seconds(column: Timestamp, share: NDArray[np.float64], missing: NDArr
     lower, upper = column.bounds_seconds
     apart = column.seconds_apart
     seconds = np.rint((lower + share * (upper - lower)) / apart).astype(np.int64) * apart
-    moments = pd.Series(seconds.astype("datetime64[s]").astype("datetime64[us]")).mask(missing)
-    moments = moments.dt.tz_localize("UTC") if column.zoned else moments
+    moments = _moments(column, seconds * 1_000_000, missing)
     return moments.astype(column.dtype) if column.dtype else moments  # type: ignore[call-overload]
+
+
+def declared_moments(name: str, column: Timestamp, series: pd.Series) -> pd.Series:
+    """The column as moments like those that come back, at the declared resolution: to compare with them.
+
+    In a csv file they are texts. What cannot be read is missing.
+    """
+    seconds, missing, _ = read_seconds(name, column, series)
+    missing = missing | np.isnan(seconds)
+    microseconds = np.rint(np.where(missing, 0.0, seconds) * 1e6).astype(np.int64)
+    return _moments(column, microseconds, missing).set_axis(series.index)
+
+
+def _moments(column: Timestamp, microseconds: NDArray[np.int64], missing: NDArray[np.bool_]) -> pd.Series:
+    moments = pd.Series(microseconds.astype("datetime64[us]")).mask(missing)
+    return moments.dt.tz_localize("UTC") if column.zoned else moments
 
 
 def _missing_problems(

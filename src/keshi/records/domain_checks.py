@@ -92,7 +92,7 @@ def _resolution_problems(name: str, column: Timestamp) -> list[str]:
     """What is wrong with the declared resolution of a column whose bounds and bins are in order."""
     if column.resolution is None:
         return []
-    if column.resolution not in RESOLUTIONS:
+    if column.resolution not in [*RESOLUTIONS]:  # a list, as a file may say, is no key of a mapping
         return [
             f"column {name!r}: resolution must be one of {', '.join(RESOLUTIONS)}, got {column.resolution!r}."
         ]

@@ -212,6 +212,7 @@ def _read_npz(
             arrays = {name: archive[name] for name in archive.files}
     except (zipfile.BadZipFile, ValueError, EOFError, OSError, KeyError) as error:
         raise RecordsError(f"{path} is not a complete npz file of plain arrays ({error}).") from error
+    arrays = {name: _decoded(path, name, array) for name, array in arrays.items()}
     if "length" not in arrays:
         raise RecordsError(
             f"{path} has no array 'length' (samples per recording); it has {_names(arrays)}. Recordings "
@@ -256,30 +257,37 @@ def _read_npz(
             raise RecordsError(f"{path}: {name!r} must have one value per recording ({len(length)}).")
     if label + "_labels" in arrays:
         columns[0] = _names_of_codes(path, label, columns[0], arrays[label + "_labels"])
-    labels, subjects, trials = (
-        (np.char.decode(column, "utf-8") if column.dtype.kind == "S" else column).tolist()
-        for column in columns
-    )
+    labels, subjects, trials = (column.tolist() for column in columns)
     borders = np.cumsum(length)[:-1]
     more = {name: _of_recordings(path, name, arrays[name], length, borders) for name in further}
     rows = zip(np.split(x.astype(np.float32), borders), labels, subjects, trials, strict=True)
     return [Recording(*row, rate, _of(more, number)) for number, row in enumerate(rows)]
 
 
+def _decoded(path: Path, name: str, array: np.ndarray) -> np.ndarray:
+    """The array; one of bytes as the text that they are."""
+    try:
+        return np.char.decode(array, "utf-8") if array.dtype.kind == "S" else array
+    except UnicodeDecodeError as error:
+        raise RecordsError(f"{path}: {name!r} holds bytes that are not UTF-8. Save them as text.") from error
+
+
 def _named_channels(path: Path, arrays: dict[str, np.ndarray]) -> np.ndarray:
     """The channels (samples, channels) that `X_labels` names."""
-    channels = [str(name) for name in arrays["X_labels"]]
+    channels = [str(name) for name in np.ravel(arrays["X_labels"])]
     if absent := [name for name in channels if name not in arrays]:
         raise RecordsError(
             f"{path}: 'X_labels' names the channels {', '.join(map(repr, absent))}, but there is no such array; it has "
             f"{_names(arrays)}."
         )
-    if len({arrays[name].shape for name in channels}) != 1 or arrays[channels[0]].ndim != 1:
-        shapes = ", ".join(f"{name} {arrays[name].shape}" for name in channels) or "none"
+    found = [arrays[name] for name in channels]
+    numbers = all(one.ndim == 1 and one.dtype.kind in "fiu" for one in found)
+    if not numbers or len({one.shape for one in found}) != 1:
+        got = ", ".join(f"{name} {arrays[name].dtype} {arrays[name].shape}" for name in channels) or "none"
         raise RecordsError(
-            f"{path}: the channels in 'X_labels' must have as many samples each; got {shapes}."
+            f"{path}: the channels in 'X_labels' must be numbers, as many samples each; got {got}."
         )
-    return np.stack([arrays[name] for name in channels], axis=1)
+    return np.stack(found, axis=1)
 
 
 def _names_of_codes(path: Path, label: str, codes: np.ndarray, table: np.ndarray) -> np.ndarray:
@@ -295,8 +303,7 @@ def _names_of_codes(path: Path, label: str, codes: np.ndarray, table: np.ndarray
         raise RecordsError(
             f"{path}: {label!r} has the codes {shown}, but {label + '_labels'!r} names 0 to {len(table) - 1} only."
         )
-    names = np.char.decode(table, "utf-8") if table.dtype.kind == "S" else table.astype(str)
-    return names[codes]
+    return table.astype(str)[codes]
 
 
 def _of(columns: dict[str, list[Any]], number: int) -> dict[str, Any]:

@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from keshi.records.bound_conditions import ROUNDING, ROUNDING_OF_DOUBLES, Bound, masks
+from keshi.records.bound_conditions import Bound, masks
 from keshi.records.column_kinds import Categorical, Numerical, Timestamp
 from keshi.records.columns import decode_cells, decode_seconds
 from keshi.records.conditions import And
@@ -28,6 +28,7 @@ from keshi.records.tests_on_columns import (
     NumberTest,
     SumTest,
     bounds,
+    rounding,
 )
 
 DIGITS_OF_SUMS = 14  # of the largest one: beyond, a sum of decimals shows how floats are rounded
@@ -120,9 +121,8 @@ class _Work:
             return inside & (numbers % column.seconds_apart == 0)
         assert isinstance(column, Numerical)
         # A sum of decimals lies a float's rounding beside one: 0.1 + 0.2 fits into tenths.
-        share = ROUNDING.get((column.dtype or "").lower(), ROUNDING_OF_DOUBLES)
-        rounding = 0.0 if column.integer else share * max(abs(lower), abs(upper))
-        return inside & (np.abs(numbers - as_declared(column, numbers)) <= rounding)
+        off = 0.0 if column.integer else rounding(column) * max(abs(lower), abs(upper))
+        return inside & (np.abs(numbers - as_declared(column, numbers)) <= off)
 
     def set_numbers(self, name: str, numbers: NDArray[np.float64], rows: Mask) -> bool:
         rows = rows & self.fits(name, numbers)

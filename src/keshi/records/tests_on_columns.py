@@ -30,6 +30,8 @@ COMPARE: dict[str, Callable[[Any, Any], Any]] = {
     ">": operator.gt,
     ">=": operator.ge,
 }
+_ROUNDING = {"float32": 1e-6, "float16": 1e-2}  # by the dtype that a column comes back in
+_ROUNDING_OF_DOUBLES = 1e-9
 
 
 class ColumnValues:
@@ -137,6 +139,14 @@ class Total:
             missing = missing | absent
         return total, missing
 
+    def reach(self, columns: Mapping[str, Column]) -> tuple[float, float]:
+        """The smallest and the largest that a total can be."""
+        low = high = self.constant
+        for factor, name in self.terms:
+            ends = [factor * bound for bound in bounds(columns[name])]
+            low, high = low + min(ends), high + max(ends)
+        return low, high
+
 
 @dataclass(frozen=True)
 class SumTest:
@@ -199,6 +209,14 @@ def bounds(column: Column) -> tuple[float, float]:
         return column.bounds_seconds
     assert isinstance(column, Numerical)
     return float(column.lower), float(column.upper)
+
+
+def rounding(column: Column) -> float:
+    """How far sums of floats that are to be equal may differ, as a share of the largest; moments are exact."""
+    if isinstance(column, Timestamp):
+        return 0.0
+    assert isinstance(column, Numerical)
+    return _ROUNDING.get((column.dtype or "").lower(), _ROUNDING_OF_DOUBLES)
 
 
 def number_candidates(column: Numerical | Timestamp, numbers: Sequence[float]) -> NDArray[np.float64]:

@@ -29,6 +29,7 @@ USC_HAD_ACTIVITIES = (
 USC_HAD_PEOPLE = ("age", "height", "weight")  # years, cm, kg; written as '27', '164cm', '43kg'
 LARGEST_MAT_BYTES = 64 * 2**20  # the largest official file holds 0.7 MB; a zip bomb must not fill memory
 
+_OF_A_TRIAL = ("activity", "subject", "trial")
 _MAT_NAME = re.compile(r"^a(\d+)t(\d+)\.mat$", re.IGNORECASE)
 _SUBJECT_NAME = re.compile(r"^subject[ _-]?(\d+)$", re.IGNORECASE)
 
@@ -67,7 +68,7 @@ def read_usc_had_tree(path: Path, *, further: Sequence[str] = ()) -> list[Record
 
 def is_compact_usc_had(arrays: dict[str, np.ndarray]) -> bool:
     """Whether npz arrays have the compact layout: per-trial first differences and accelerometer levels."""
-    needed = {"length", "subject", "activity", "trial", *USC_HAD_CHANNELS, "acc_x_levels"}
+    needed = {"length", *_OF_A_TRIAL, *USC_HAD_CHANNELS, "acc_x_levels"}
     return needed <= set(arrays)
 
 
@@ -79,28 +80,40 @@ def decode_compact_usc_had(
     length = arrays["length"].astype(np.int64)
     end = np.cumsum(length)
     total = int(end[-1])
+    for names, size, one in ((_OF_A_TRIAL, len(length), "trial"), (USC_HAD_CHANNELS, total, "sample")):
+        for name in names:
+            if arrays[name].shape != (size,) or arrays[name].dtype.kind not in "iu":
+                raise RecordsError(
+                    f"{source}: {name} must hold a whole number for each {one}, of which there are {size:,}; got "
+                    f"{arrays[name].dtype} of shape {arrays[name].shape}."
+                )
     columns = []
     for name in USC_HAD_CHANNELS:
-        if len(arrays[name]) != total:
-            raise RecordsError(
-                f"{source}: {name} has {len(arrays[name])} samples, length adds up to {total}."
-            )
         running = np.cumsum(arrays[name].astype(np.int64))
         running -= np.repeat(np.r_[0, running[end[:-1] - 1]], length)
-        levels = arrays.get(name + "_levels")
         # Accelerometers are stored as level numbers, gyroscopes in hundredths of a degree per second.
-        columns.append(levels[running] if levels is not None else running / 100.0)
+        columns.append(_levels(arrays, name, running, source) if name.startswith("acc") else running / 100.0)
     x = np.stack(columns, axis=1).astype(np.float32)
     parts = np.split(x, end[:-1])
-    names = zip(
-        arrays["activity"].tolist(), arrays["subject"].tolist(), arrays["trial"].tolist(), strict=True
-    )
+    names_of_parts = zip(*(arrays[name].tolist() for name in _OF_A_TRIAL), strict=True)
     if further and "meta_json" not in arrays:
         raise RecordsError(f"{source} has no array 'meta_json' with {', '.join(further)} of the people.")
     fields = json.loads(str(arrays["meta_json"])) if further else [{}] * len(parts)
     people = [_person(one, further, f"{source}: meta_json") for one in fields]
-    rows = zip(parts, names, people, strict=True)
+    rows = zip(parts, names_of_parts, people, strict=True)
     return [Recording(part, a, s, t, USC_HAD_RATE, person) for part, (a, s, t), person in rows]
+
+
+def _levels(arrays: dict[str, np.ndarray], name: str, codes: np.ndarray, source: str) -> np.ndarray:
+    """What stands in the table of a channel for the codes."""
+    table = arrays.get(name + "_levels", np.empty(0))
+    # a code of -1 would be read as the last level
+    if table.ndim != 1 or codes.min() < 0 or codes.max() >= len(table):
+        raise RecordsError(
+            f"{source}: {name} adds up to the level codes {codes.min()} to {codes.max()}, which must be places in "
+            f"{name}_levels, of shape {table.shape}. Copy the file again."
+        )
+    return table[codes]
 
 
 def _check_further(names: Sequence[str]) -> None:

@@ -15,8 +15,9 @@ from keshi.privacy.unit import PrivacyUnit
 from keshi.records.domain import Domain
 from keshi.records.tables import TableEncoder
 from keshi.synthesis import synthesizer
-from keshi.synthesis.embedding import Partial, Planner, embed_partial
+from keshi.synthesis.embedding import Planner
 from keshi.synthesis.features import WEIGHT
+from keshi.synthesis.partial_sums import Partial, embed_partial
 from keshi.synthesis.private_embedding import PrivateEmbedding
 from keshi.synthesis.repeated_plan import FixedPlans
 
