@@ -18,20 +18,25 @@ RUN := OMP_NUM_THREADS=1 $(VENV)/bin
 env: $(ENV)
 
 # torch first, and from that index alone: a package that pulled it in by itself would take the CUDA build.
+# Bytecode on all cores at the end: pip would make it on one, and that of the packages' own tests, too. A file that is
+# no Python of this version (some packages have one) is left out, as by pip.
 $(ENV): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 	  { echo "keshi needs Python 3.11 or newer; set one with: make PYTHON=/path/to/python3.11" >&2; exit 1; }
 	@echo "making $(VENV): about 0.5 GB of packages, PyTorch from $(TORCH_INDEX)"
 	$(PYTHON) -m venv $(VENV)
-	$(VENV)/bin/python -m pip install -q --no-deps --index-url $(TORCH_INDEX) $(TORCH)
-	$(VENV)/bin/python -m pip install -q -c constraints.txt -e '.[demo,test,check]'
+	$(VENV)/bin/python -m pip install -q --no-compile --no-deps --index-url $(TORCH_INDEX) $(TORCH)
+	$(VENV)/bin/python -m pip install -q --no-compile -c constraints.txt -e '.[demo,test,check]'
+	@$(VENV)/bin/python -m compileall -qq -j 0 -x 'site-packages/.*/tests/' $(VENV)/lib || true
 	@touch $@
 
 demo: $(ENV)
 	$(VENV)/bin/keshi demo -o demo
 
+# worksteal: a worker keeps a contiguous part, so that fixtures of a module or a session are rarely made twice, and
+# whoever ends first takes half of what is left to the other.
 test: $(ENV)
-	$(RUN)/python -m pytest -n $(JOBS)
+	$(RUN)/python -m pytest -n $(JOBS) --dist worksteal
 
 check: $(ENV)
 	$(VENV)/bin/ruff check .
