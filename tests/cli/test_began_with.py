@@ -1,9 +1,10 @@
 """Whether a run goes on with its records: their bytes and their classes decide, not what files are called."""
 
+import json
 import struct
 from pathlib import Path
 
-from keshi.cli.began_with import fingerprint
+from keshi.cli.began_with import FILE, FORMAT, began_with, fingerprint
 
 KEY = b"k" * 32
 
@@ -39,3 +40,10 @@ def test_the_class_of_a_picture_matters(tmp_path, monkeypatch):
     wanted = fingerprint(one, KEY)
     assert fingerprint(picture_folder(tmp_path / "two", cat=b"1", dog=b"2"), KEY) == wanted
     assert fingerprint(picture_folder(tmp_path / "three", cat=b"1", eel=b"2"), KEY) != wanted
+
+
+def test_a_fingerprint_that_is_none_is_of_no_records(tmp_path: Path) -> None:
+    (tmp_path / "rows.csv").write_text("a\n1\n")
+    facts = {"format": FORMAT, "key": KEY.hex(), "fingerprint": "é"}
+    (tmp_path / FILE).write_text(json.dumps(facts))
+    assert began_with(tmp_path, tmp_path / "rows.csv") is False

@@ -84,4 +84,4 @@ def began_with(private: Path, records: Path) -> bool | None:
             f"{file}: this does not say which records the run began with ({error}). Restore it from a copy, or remove "
             "it and see to it yourself that they are the same."
         ) from error
-    return hmac.compare_digest(known, fingerprint(records, key))
+    return hmac.compare_digest(known.encode(), fingerprint(records, key).encode())

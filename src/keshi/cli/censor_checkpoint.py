@@ -79,7 +79,7 @@ def kept_training(output: Path, *, resume: bool) -> Iterator[Path]:
             else:
                 shutil.rmtree(folder, ignore_errors=True)
             raise
-    shutil.rmtree(folder, ignore_errors=True)
+        shutil.rmtree(folder, ignore_errors=True)  # before another may begin in it
 
 
 def check_same(folder: Path, settings: Mapping[str, Any], windows: Windows) -> None:

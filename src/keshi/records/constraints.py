@@ -27,11 +27,14 @@ class Constraint:
         given: Only records that meet this condition have to follow the rule, and then a missing value that leaves
             the rule open breaks it. In a domain file: `if = "..."`, `then = "..."`.
         tolerance: Sums this near count as equal, in the unit of the columns; None allows for rounding only.
+        difference: Of a rule `a <= b`: whether b is measured as what it adds to a (records.differences); None leaves
+            it to the domain, which says so for moments.
     """
 
     rule: str
     given: str | None = None
     tolerance: float | None = None
+    difference: bool | None = None
 
     def __str__(self) -> str:
         return self.rule if self.given is None else f"if {self.given} then {self.rule}"
@@ -41,7 +44,8 @@ class Constraint:
         table: dict[str, Any] = (
             {"rule": self.rule} if self.given is None else {"if": self.given, "then": self.rule}
         )
-        return table if self.tolerance is None else {**table, "tolerance": self.tolerance}
+        options = {"tolerance": self.tolerance, "difference": self.difference}
+        return table | {key: value for key, value in options.items() if value is not None}
 
 
 @dataclass(frozen=True)
@@ -103,6 +107,11 @@ def constraint_problems(
                 f"constraint {number}: tolerance must be a number of at least 0, got {tolerance!r}."
             )
             continue
+        if not isinstance(constraint.difference, bool | None):
+            problems.append(
+                f"constraint {number}: difference must be true or false, got {constraint.difference!r}."
+            )
+            continue
         try:
             bound += bind_constraints([constraint], columns, identifiers)
         except ConditionError as error:
@@ -118,16 +127,20 @@ def constraint_problems(
     return []
 
 
-def parse_constraints(tables: Any) -> tuple[tuple[Constraint, ...], list[str]]:
-    """The [[constraints]] of a domain file, and everything that is wrong with their form."""
+def parse_constraints(tables: Any, *, difference: bool | None) -> tuple[tuple[Constraint, ...], list[str]]:
+    """The [[constraints]] of a domain file, and everything that is wrong with their form.
+
+    `difference` is taken where they do not say it.
+    """
     if not isinstance(tables, list) or not all(isinstance(table, dict) for table in tables):
         return (), [f"constraints must be tables headed [[constraints]], got {tables!r}."]
     found, problems = [], []
     for number, table in enumerate(tables, 1):
-        keys = set(table) - {"tolerance"}
+        keys = set(table) - {"tolerance", "difference"}
         if keys not in ({"rule"}, {"if", "then"}):
             problems.append(
-                f"constraint {number}: expected rule, or if and then (and tolerance beside them); got {sorted(table)}."
+                f"constraint {number}: expected rule, or if and then (and tolerance or difference beside them); "
+                f"got {sorted(table)}."
             )
             continue
         strange = [key for key in keys if not isinstance(table[key], str)]
@@ -135,7 +148,12 @@ def parse_constraints(tables: Any) -> tuple[tuple[Constraint, ...], list[str]]:
             problems.append(f"constraint {number}: {' and '.join(strange)} must be a text.")
             continue
         found.append(
-            Constraint(table.get("rule", table.get("then")), table.get("if"), table.get("tolerance"))
+            Constraint(
+                table.get("rule", table.get("then")),
+                table.get("if"),
+                table.get("tolerance"),
+                table.get("difference", difference),
+            )
         )
     return tuple(found), problems
 

@@ -20,6 +20,7 @@ from keshi.records.column_kinds import ArrayColumn, Categorical, Column
 
 if TYPE_CHECKING:
     from keshi.records.constraints import Constraint
+    from keshi.records.differences import Difference
     from keshi.records.identifiers import Identifier
 
 LEARNED_EPSILON = 20.0  # the grid's slack is recorded at this epsilon, so that it holds for every smaller one
@@ -84,6 +85,7 @@ class Domain:
         learned: What learning the bounds, bins and categories cost; None where they were declared.
         constraints: Rules that every sampled record keeps (constraints.Constraint). The records are not checked.
         identifiers: Column name -> Identifier, or its kind: made up for every sampled record, left out when read.
+        differences: Column name -> from which other one it is measured, as the constraints have it.
     """
 
     columns: Mapping[str, Column]
@@ -96,6 +98,7 @@ class Domain:
     constraints: tuple[Constraint, ...] = ()
     identifiers: Mapping[str, Identifier] = field(default_factory=dict)
     source: str = field(default="the domain", compare=False)
+    differences: Mapping[str, Difference] = field(default_factory=dict, init=False, compare=False)
 
     def __post_init__(self) -> None:
         for key in ("ignore", "missing_values", "constraints"):
@@ -135,6 +138,14 @@ class Domain:
 
             problems += identifier_problems(self.identifiers, self.columns, self.ignore)
             problems += constraint_problems(self.constraints, self.columns, self.identifiers)
+        if self.constraints and not problems:
+            from keshi.records.constraints import bind_constraints
+            from keshi.records.differences import decided
+
+            bound = bind_constraints(self.constraints, self.columns, self.identifiers)
+            constraints, differences, problems = decided(self.constraints, bound, self.columns)
+            object.__setattr__(self, "constraints", constraints)
+            object.__setattr__(self, "differences", differences)
         if problems:
             raise DomainError(listing(self.source, problems))
 
@@ -159,6 +170,11 @@ class Domain:
     def n_classes(self) -> int:
         """Number of classes of the label; 1 where there is no label."""
         return self.label_column.cells if self.label_column is not None else 1
+
+    @cached_property
+    def encoded_columns(self) -> dict[str, Column]:
+        """The columns as they are encoded: where rules say so, as the difference from another one."""
+        return {**self.columns, **{name: one.column for name, one in self.differences.items()}}
 
     @cached_property
     def slots(self) -> tuple[Slot, ...]:
@@ -212,6 +228,13 @@ class Domain:
         from keshi.records.domain_file import loads
 
         return loads(text, source=source)
+
+    @classmethod
+    def restored(cls, text: str) -> Domain:
+        """Parse the domain of an artefact: what it does not say of differences, none was measured by."""
+        from keshi.records.domain_file import loads
+
+        return loads(text, source="domain.toml", difference=False)
 
     def dumps(self) -> str:
         """The text of the domain file; `Domain.loads` gives an equal Domain back."""

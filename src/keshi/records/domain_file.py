@@ -56,8 +56,11 @@ def read(path: str | Path) -> Domain:
     return loads(text, source=str(path))
 
 
-def loads(text: str, *, source: str = "the domain") -> Domain:
-    """Parse the text of a domain file; `source` names it in messages."""
+def loads(text: str, *, source: str = "the domain", difference: bool | None = None) -> Domain:
+    """Parse the text of a domain file; `source` names it in messages.
+
+    `difference` is taken of constraints that do not say it.
+    """
     try:
         document = tomlkit.parse(text).unwrap()
     except TOMLKitError as error:
@@ -84,7 +87,7 @@ def loads(text: str, *, source: str = "the domain") -> Domain:
             columns[name] = column
     learned, found = parse_learned(document.get("learned"))
     problems += found
-    constraints, found = parse_constraints(document.get("constraints", []))
+    constraints, found = parse_constraints(document.get("constraints", []), difference=difference)
     problems += found
     identifiers, found = parse_identifiers(document.get("identifiers", {}))
     problems += found

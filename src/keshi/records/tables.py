@@ -7,7 +7,7 @@ neither the order of rows nor the size of a batch can change one bit of it. Impo
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from keshi.errors import DomainError
 from keshi.records.arrays import decode_arrays, read_arrays
-from keshi.records.column_kinds import ArrayColumn, Categorical, Column, Timestamp
+from keshi.records.column_kinds import ArrayColumn, Categorical, Column, Numerical, Timestamp
 from keshi.records.columns import (
     Problem,
     decode_cells,
@@ -89,6 +89,7 @@ class TableEncoder:
         """Turn hard vectors (one 1 in every categorical block) and classes back into a table."""
         columns: dict[str, Any] = {}
         slots = {(slot.column, slot.kind): slot for slot in self.domain.slots}
+        places: dict[str, tuple[NDArray[np.float64], NDArray[np.bool_]]] = {}
         for name, column in self.domain.columns.items():
             if isinstance(column, Categorical):
                 if name == self.domain.label:
@@ -107,12 +108,28 @@ class TableEncoder:
             if column.missing:
                 missing = np.asarray(vectors[:, slots[name, "missing"].start]) > 0.5
             share = (np.clip(scaled, -1.0, 1.0) + 1.0) / 2.0
+            if name in self.domain.differences:
+                places[name] = share, missing
+                continue
             columns[name] = (
                 decode_seconds(column, share, missing)
                 if isinstance(column, Timestamp)
                 else decode_numbers(column, share, missing)
             )
-        return pd.DataFrame(columns)
+        for name, one in self.domain.differences.items():
+            own, base = self.domain.columns[name], self.domain.columns[one.base]
+            share, missing = places[name]
+            if isinstance(own, Timestamp):
+                assert isinstance(base, Timestamp)
+                lower, upper = own.bounds_seconds
+                numbers = one.added(own, read_seconds(one.base, base, columns[one.base])[0], share)
+                columns[name] = decode_seconds(own, (numbers - lower) / (upper - lower), missing)
+            else:
+                assert isinstance(own, Numerical)
+                assert isinstance(base, Numerical)
+                numbers = one.added(own, read_numbers(one.base, base, columns[one.base])[0], share)
+                columns[name] = decode_numbers(own, shares(own, numbers), missing)
+        return pd.DataFrame({name: columns[name] for name in self.domain.columns})
 
     def subjects(self, table: pd.DataFrame, *, source: str = "the table") -> pd.Series:
         """The column that says whose record it is.
@@ -131,18 +148,29 @@ class TableEncoder:
         names = [str(name) for name in table.columns]
         problems = self._column_name_problems(names)
         batch = EncodedBatch(np.zeros((len(table), self.domain.width)), np.zeros(len(table), dtype=np.int64))
+        numbers: dict[str, NDArray[np.float64]] = {}
+        missing: dict[str, NDArray[np.int64]] = {}
         for name, column in self.domain.columns.items():
             if names.count(name) != 1:
                 continue
             series = table.iloc[:, names.index(name)]  # by position: a table may name its columns 0, 1, 2
-            cells, values, found = self._encode_column(name, column, series)
+            if isinstance(column, Numerical | Timestamp):
+                numbers[name], cells, found = self._read_numbers(name, column, series)
+            else:
+                cells, values, found = self._read_others(name, column, series)
             problems += found
             if found:
                 continue
             if name == self.domain.label:
                 batch.classes[:] = cells
-            else:
+            elif name not in numbers:
                 self._place(batch.vectors, name, cells, values)
+            else:
+                missing[name] = cells
+        if not problems:
+            for name in numbers:
+                values = self._scaled(name, numbers)
+                self._place(batch.vectors, name, missing[name], np.where(missing[name], 0.0, values))
         return batch, problems
 
     def _column_name_problems(self, names: list[str]) -> list[Problem]:
@@ -169,16 +197,20 @@ class TableEncoder:
             if name not in allowed
         ]
 
-    def _encode_column(
-        self, name: str, column: Column, series: pd.Series
+    def _read_others(
+        self, name: str, column: Categorical | ArrayColumn, series: pd.Series
     ) -> tuple[NDArray[np.int64], NDArray[np.float64], list[Problem]]:
-        """Cells of a categorical column or (missing indicator, scaled values) of others, and what is wrong."""
+        """Cells of a categorical column or entries of an array column, and what is wrong."""
         if isinstance(column, Categorical):
             cells, problems = read_cells(name, column, series)
             return cells, np.empty(0), problems
-        if isinstance(column, ArrayColumn):
-            entries, problems = read_arrays(name, column, series, outside=self.domain.outside)
-            return np.empty(0, dtype=np.int64), entries, problems
+        entries, problems = read_arrays(name, column, series, outside=self.domain.outside)
+        return np.empty(0, dtype=np.int64), entries, problems
+
+    def _read_numbers(
+        self, name: str, column: Numerical | Timestamp, series: pd.Series
+    ) -> tuple[NDArray[np.float64], NDArray[np.int64], list[Problem]]:
+        """Numbers within the bounds, or seconds; 1 where they are missing; and what is wrong."""
         if isinstance(column, Timestamp):
             numbers, missing, problems = read_seconds(name, column, series)
             lower, upper = column.bounds_seconds
@@ -188,12 +220,21 @@ class TableEncoder:
         if self.domain.outside == "refuse":
             problems += _outside_problems(name, column, series, numbers, missing)
         inside = np.clip(np.where(missing, lower, numbers), lower, upper)
-        share = (
-            (inside - lower) / (upper - lower) if isinstance(column, Timestamp) else shares(column, inside)
-        )
-        scaled = share * 2 - 1
-        on_grid = np.rint(scaled * 2**FEATURE_BITS) / 2**FEATURE_BITS
-        return missing.astype(np.int64), np.where(missing, 0.0, on_grid), problems
+        return inside, missing.astype(np.int64), problems
+
+    def _scaled(self, name: str, numbers: Mapping[str, NDArray[np.float64]]) -> NDArray[np.float64]:
+        """(n,) places of a column's numbers, or of their differences, from -1 to 1 on the grid."""
+        column, values = self.domain.encoded_columns[name], numbers[name]
+        if name in self.domain.differences:
+            difference = self.domain.differences[name]
+            values = difference.of(self.domain.columns[name], values, numbers[difference.base])
+        if isinstance(column, Timestamp):
+            lower, upper = column.bounds_seconds
+            share = (values - lower) / (upper - lower)
+        else:
+            assert isinstance(column, Numerical)
+            share = shares(column, values)
+        return np.asarray(np.rint((share * 2 - 1) * 2**FEATURE_BITS) / 2**FEATURE_BITS)
 
     def _place(
         self, vectors: NDArray[np.float64], name: str, cells: NDArray[np.int64], values: NDArray[np.float64]

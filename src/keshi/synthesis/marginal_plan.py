@@ -98,7 +98,7 @@ def first_look(domain: Domain, resolution: Resolution) -> MarginalFeatures:
     for name, partition in column_partitions(domain, most_cells=leaves).items():
         levels: Sequence[Sequence[int] | NDArray[np.int64]] = [partition.joined]
         if not partition.categories:
-            likely = likely_values(domain.columns[name])
+            likely = likely_values(domain.encoded_columns[name])
             levels = tree_levels(np.array([interval in likely for interval in pairwise(partition.edges)]))
         partitions += [partition.joining(level) for level in levels]
     marginals = tuple((index,) for index in range(len(partitions)))
@@ -146,11 +146,11 @@ def second_look(domain: Domain, first: Measurement, *, mu: float, resolution: Re
             continue
         enough = min(resolution.fine_noise * counts.noise_std, total / FEWEST_FINE)
         target = max(total / resolution.fine_bins, enough)
-        fine.append(_fine_partition(counts, domain.columns[name], target, resolution, room))
+        fine.append(_fine_partition(counts, domain.encoded_columns[name], target, resolution, room))
         weighed.append(_weighed_cells(fine[-1], counts.partition, resolution.zoom))
         seen_apart = min(rare, total / resolution.least_pair_bins)
         target = max(total / bins, seen_apart)
-        coarse.append(_pair_partition(fine[-1], counts, domain.columns[name], target, seen_apart))
+        coarse.append(_pair_partition(fine[-1], counts, domain.encoded_columns[name], target, seen_apart))
     chosen = _Chosen(domain, resolution)
     chosen.columns(coarse, fine, weighed)
     return chosen.with_pairs(project_to_simplex(by_class, total), rare=resolution.rare_class * pair_noise)

@@ -70,7 +70,8 @@ class MarginalLayout:
         self.count = embedding.count
         self.by_class = embedding.class_counts
         self.by_class_noise = embedding.measurement(ClassCounts).noise_std(ClassCounts)
-        self.declared = {slot.start: embedding.domain.columns[slot.column] for slot in embedding.domain.slots}
+        encoded = embedding.domain.encoded_columns
+        self.declared = {slot.start: encoded[slot.column] for slot in embedding.domain.slots}
         label = Partition(CLASS, block.n_classes, (), False, tuple(range(block.n_classes)))
         partitions: dict[int, Partition] = {CLASS: label} if block.n_classes > 1 else {}
         self.group = np.zeros(block.n_classes, dtype=np.int64)  # of each class

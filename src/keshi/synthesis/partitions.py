@@ -100,7 +100,7 @@ class Partition:
             if slot.start == self.start:
                 if slot.kind == "categorical":
                     return self.categories == slot.stop - slot.start
-                missing = getattr(domain.columns[slot.column], "missing", False)
+                missing = getattr(domain.encoded_columns[slot.column], "missing", False)
                 return slot.kind == "numerical" and not self.categories and self.missing == missing
         return False
 
@@ -123,7 +123,7 @@ def column_partitions(domain: Domain, *, most_cells: int) -> dict[str, Partition
     """
     partitions = {}
     for slot in domain.slots:
-        column = domain.columns[slot.column]
+        column = domain.encoded_columns[slot.column]
         if slot.kind == "categorical":
             size = slot.stop - slot.start
             partitions[slot.column] = Partition(slot.start, size, (), False, tuple(range(size)))

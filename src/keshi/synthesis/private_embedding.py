@@ -251,7 +251,7 @@ class PrivateEmbedding:
                 raise ValueError(f"measurement {index} has no noise scale for every block")
             measurements.append(Measurement(plan, sums, tuple(entry["scales"]), float(entry["mu"])))
         embedding = cls(
-            Domain.loads(artifact.files["domain.toml"].decode(), source="domain.toml"),
+            Domain.restored(artifact.files["domain.toml"].decode()),
             PrivacyUnit(**settings["unit"]),
             tuple(measurements),
             PrivacyStatement.from_dict(

@@ -146,7 +146,7 @@ class Generator:
         artifact = store.load(path, kind="generator")
         try:
             settings = artifact.settings
-            domain = Domain.loads(artifact.files["domain.toml"].decode(), source="domain.toml")
+            domain = Domain.restored(artifact.files["domain.toml"].decode())
             tensors = store.tensors_from_bytes(
                 artifact.files["weights.safetensors"], source="weights.safetensors"
             )
