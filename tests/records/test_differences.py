@@ -93,6 +93,24 @@ def test_what_would_lie_beyond_the_upper_bound_is_reflected():
     assert (back["left"] == pd.Timestamp("2024-12-31")).all()
 
 
+@pytest.mark.parametrize("decimals", [None, 2])
+def test_numbers_within_less_than_one_are_reflected_above_their_base(decimals):
+    share = Numerical(0, 1, decimals=decimals)
+    domain = Domain({"a": share, "b": share}, constraints=(Constraint("a <= b", difference=True),))
+    starts = np.linspace(-1, 1, 999)
+    far = np.column_stack([starts, np.full(999, 0.9)])
+    back = TableEncoder(domain).decode(far, np.zeros(999, dtype=np.int64))
+    assert (back["b"] >= back["a"] - 1e-12).all()
+
+
+def test_whole_numbers_far_from_zero_have_differences():
+    far = Numerical(10**12, 10**12 + 10**5, integer=True)
+    columns = {"a": Numerical(0, 10, integer=True), "b": far}
+    domain = Domain(columns, constraints=(Constraint("a <= b", difference=True),))
+    table = pd.DataFrame({"a": [0, 10], "b": [10**12, 10**12 + 77]})
+    pd.testing.assert_frame_equal(there_and_back(domain, table), table)
+
+
 @pytest.mark.parametrize(
     ("rule", "columns"),
     [

@@ -12,6 +12,7 @@ import numpy as np
 Value = str | int | float | bool
 MOST_CLASSES = 4_096  # of a label: each takes measurements of its own
 WIDE = 2**16  # between bounds: of an even scale's first 4,096 intervals each would hold 16 units
+FAR_OUT = 2**-20  # of the larger bound: closer together, they have no orders of magnitude between them
 RESOLUTIONS = {"day": 86_400, "hour": 3_600, "minute": 60, "second": 1}  # in seconds
 _EPOCH = datetime(1970, 1, 1)
 _EPOCH_UTC = datetime(1970, 1, 1, tzinfo=UTC)
@@ -81,8 +82,13 @@ class Numerical:
         _plain_bins(self)
         bounds = (self.lower, self.upper)
         plain = all(isinstance(bound, int | float) for bound in bounds)
-        if self.scale is None and plain and self.upper - self.lower >= WIDE:
+        if self.scale is None and plain and self.upper - self.lower >= WIDE and not self.bounds_far_out:
             object.__setattr__(self, "scale", "log")  # it is written down with the domain
+
+    @property
+    def bounds_far_out(self) -> bool:
+        """Whether the bounds are so close to each other and so far from 0 that their logarithms are all but one."""
+        return 0 < float(self.upper) - float(self.lower) < FAR_OUT * max(abs(self.lower), abs(self.upper))
 
     @property
     def per_unit(self) -> int | None:

@@ -63,8 +63,9 @@ class Difference:
             difference = np.rint(difference)
         lower, upper = bounds(column)
         numbers = base + difference * self.unit
-        room = np.maximum(upper - base, self.unit)
-        numbers = np.where(numbers > upper, upper - (numbers - upper) % room, numbers)
+        room = np.maximum(upper - base, self.unit if self.column.integer else 0.0)
+        beyond = np.where(room > 0, (numbers - upper) % np.where(room > 0, room, 1.0), 0.0)
+        numbers = np.where(numbers > upper, upper - beyond, numbers)
         return np.clip(np.where(share >= 1.0, upper, numbers), lower, upper)
 
 

@@ -229,8 +229,7 @@ def _bound_problems(name: str, column: Numerical) -> list[str]:
         bound = getattr(column, key)
         if not _is_finite(bound):
             return [f"column {name!r}: {key} must be a finite number, got {bound!r}."]
-    width = float(column.upper) - float(column.lower)
-    if column.scale == "log" and 0 < width < 2**-20 * max(abs(column.lower), abs(column.upper)):
+    if column.scale == "log" and column.bounds_far_out:
         return [
             f"column {name!r}: on a logarithmic scale the bounds {column.lower} and {column.upper} are all but one; "
             "leave scale out."
