@@ -4,6 +4,8 @@
     KESHI_DATA=path/to/data python experiments/robust.py -o robust/                   (about 20 CPU minutes)
     python experiments/robust.py --data USC-HAD.zip -o robust/ --quick                (about 5)
     python experiments/robust.py -o robust/ --table                             (print what is there, train nothing)
+    python experiments/robust.py -o random/ --split random --windows 200000 --parts "all labels" --seeds 0
+                                                           (as the paper's experiment has it, to be laid beside that)
 
 `uschad-paper` windows, blocked split, 25,000 training windows. Every seed has up to four parts, each a line of
 results.jsonl: "left out" (every third label left out of training, and learnt by a linear probe from ten windows each),
@@ -33,6 +35,7 @@ from keshi.records.windows import WINDOW_PRESETS, Windows, segment_preset
 
 WINDOWS = 25_000  # of training
 FOLDS = 3
+PARTS = ("left out", "uses", "all labels")
 ROWS = (("before", "plain network"), ("control", "control, strength 0"), ("after", "censored"))
 STUDENT = {2: 12.71, 3: 4.30, 4: 3.18, 5: 2.78}  # 97.5 % quantile of Student's t by number of seeds
 
@@ -47,6 +50,8 @@ def main() -> None:
     parser.add_argument("-o", "--output", type=Path, required=True, help="folder of the results")
     parser.add_argument("--seeds", default="0,1,2")
     parser.add_argument("--windows", type=int, default=WINDOWS, help="training windows")
+    parser.add_argument("--split", choices=["blocked", "random"], default="blocked")
+    parser.add_argument("--parts", nargs="+", choices=PARTS, default=list(PARTS))
     parser.add_argument("--sct-rounds", type=int, default=0, help="also preset paper's SCT, so many rounds")
     parser.add_argument("--quick", action="store_true", help="one seed, short schedule; no conclusions")
     parser.add_argument("--table", action="store_true", help="print the table of what is there")
@@ -63,14 +68,15 @@ def main() -> None:
         windows = replace(windows, further={**windows.further, "movement": movement(windows.x)})
         seeds = [0] if chosen.quick else [int(text) for text in chosen.seeds.split(",")]
         most = min(chosen.windows, 10_000) if chosen.quick else chosen.windows
-        kinds = ["left out", "uses", "all labels", *(["sct"] if chosen.sct_rounds else [])]
+        kinds = [*chosen.parts, *(["sct"] if chosen.sct_rounds else [])]
         parts = [(kind, seed) for kind in kinds for seed in seeds]
         chosen.output.mkdir(parents=True, exist_ok=True)
         for part, seed in parts:
-            key = {"part": part, "seed": seed, "windows": most, "quick": chosen.quick}
+            key = {"part": part, "seed": seed, "windows": most, "quick": chosen.quick, "split": chosen.split}
             if any(all(line[name] == value for name, value in key.items()) for line in results):
                 continue
-            results.append({**key, **run_part(windows, part, seed, most, chosen.quick, chosen.sct_rounds)})
+            audit = run_part(windows, part, seed, most, chosen.quick, chosen.sct_rounds, chosen.split)
+            results.append({**key, **audit})
             write_atomically(file, "".join(json.dumps(line) + "\n" for line in results).encode())
     print("\n".join(table(results)))
 
@@ -82,7 +88,7 @@ def movement(x: np.ndarray) -> np.ndarray:
 
 
 def run_part(
-    windows: Windows, part: str, seed: int, most: int, quick: bool, sct_rounds: int
+    windows: Windows, part: str, seed: int, most: int, quick: bool, sct_rounds: int, split: str
 ) -> dict[str, Any]:
     """One censoring run as `keshi censor` does it; its audit."""
     options: dict[str, Any] = {"preset": "robust-quick" if quick else "robust"}
@@ -100,6 +106,7 @@ def run_part(
         seed=seed,
         unknown=WINDOW_PRESETS["uschad-paper"].unknown,
         most_windows=most,
+        split=split,
         progress=lambda line: print(line, file=sys.stderr, flush=True),
         **options,
     )

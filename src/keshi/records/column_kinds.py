@@ -12,7 +12,7 @@ import numpy as np
 Value = str | int | float | bool
 MOST_CLASSES = 4_096  # of a label: each takes measurements of its own
 WIDE = 2**16  # between bounds: of an even scale's first 4,096 intervals each would hold 16 units
-FAR_OUT = 2**-20  # of the larger bound: closer together, they have no orders of magnitude between them
+FAR_OUT = 2**20  # times the distance of the bounds: nearer to 0 than that, one of them is another order of magnitude
 RESOLUTIONS = {"day": 86_400, "hour": 3_600, "minute": 60, "second": 1}  # in seconds
 _EPOCH = datetime(1970, 1, 1)
 _EPOCH_UTC = datetime(1970, 1, 1, tzinfo=UTC)
@@ -88,7 +88,7 @@ class Numerical:
     @property
     def bounds_far_out(self) -> bool:
         """Whether the bounds are so close to each other and so far from 0 that their logarithms are all but one."""
-        return 0 < float(self.upper) - float(self.lower) < FAR_OUT * max(abs(self.lower), abs(self.upper))
+        return 0 < (self.upper - self.lower) * FAR_OUT < max(abs(self.lower), abs(self.upper))
 
     @property
     def per_unit(self) -> int | None:
