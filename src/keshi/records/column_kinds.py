@@ -12,9 +12,7 @@ import numpy as np
 Value = str | int | float | bool
 MOST_CLASSES = 4_096  # of a label: each takes measurements of its own
 WIDE = 2**16  # between bounds: of an even scale's first 4,096 intervals each would hold 16 units
-FAR_OUT = (
-    2**20
-)  # times the distance of the bounds: nearer to 0 than that, one of them is another order of magnitude
+FAR_OUT = 2**20  # times the distance of the bounds: beyond, both are of one order of magnitude
 RESOLUTIONS = {"day": 86_400, "hour": 3_600, "minute": 60, "second": 1}  # in seconds
 _EPOCH = datetime(1970, 1, 1)
 _EPOCH_UTC = datetime(1970, 1, 1, tzinfo=UTC)
