@@ -132,14 +132,16 @@ def resumed_run_draws_again(patch):
 
 
 def min_max_from_the_data(patch):
-    real = TableEncoder._encode_column
+    real = TableEncoder._scaled
 
-    def encode_column(self, name, column, series):
-        if isinstance(column, Numerical) and series.nunique() > 1:
-            column = replace(column, lower=float(series.min()), upper=float(series.max()))
-        return real(self, name, column, series)
+    def scaled(self, name, numbers):
+        column, values = self.domain.encoded_columns[name], numbers[name]
+        if isinstance(column, Numerical) and np.ptp(values) > 0:
+            share = (values - values.min()) / np.ptp(values)
+            numbers = {**numbers, name: column.lower + share * (column.upper - column.lower)}
+        return real(self, name, numbers)
 
-    patch.setattr(TableEncoder, "_encode_column", encode_column)
+    patch.setattr(TableEncoder, "_scaled", scaled)
 
 
 def domain_from_the_data(learn):
@@ -170,14 +172,14 @@ def learned_categories(column, series):
 def categories_from_the_data(patch):
     """Cells are numbered in the order in which the categories turn up."""
 
-    real = TableEncoder._encode_column
+    real = TableEncoder._read_others
 
-    def encode_column(self, name, column, series):
+    def read_others(self, name, column, series):
         if not isinstance(column, Categorical):
             return real(self, name, column, series)
         return pd.factorize(series)[0].astype(np.int64) % column.cells, np.empty(0), []
 
-    patch.setattr(TableEncoder, "_encode_column", encode_column)
+    patch.setattr(TableEncoder, "_read_others", read_others)
 
 
 def noise_of(draw):
