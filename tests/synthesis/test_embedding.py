@@ -85,7 +85,7 @@ def test_no_records_are_refused_only_where_their_number_is_public() -> None:
     with pytest.raises(DomainError, match=r"no records.*nothing was spent"):
         embedded(lambda: [records(0)], unit=PrivacyUnit(relation="replace-one"), ledger=ledger)
     assert ledger.spent().mu == 0
-    assert embedded(lambda: [records(0)], ledger=ledger).count >= 1
+    assert embedded(lambda: [records(0)], ledger=ledger).count > 0.999
 
 
 def test_the_number_of_records_is_kept_only_where_it_is_public() -> None:
