@@ -9,9 +9,8 @@ one less df / cells, for it follows the noise so far; going on fits the noise, s
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from itertools import islice
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -27,6 +26,8 @@ from keshi.synthesis.private_embedding import PrivateEmbedding
 from keshi.synthesis.reconstruction import LearningPoint, Progress
 
 LABEL_STEPS = 50  # at most so many to learn what the label says of columns, where the fit begins without that
+FEWER = 4  # times fewer components where degrees of freedom are looked at ...
+LOOK_EVERY = 5  # ... after so many steps: each look costs as much as one
 LARGEST_STEP = 4e9  # components x cells^2: a step of more would take seconds; then there are fewer components
 
 
@@ -118,26 +119,26 @@ def fit_mixture(
                 "--resume."
             )
         components = start.probabilities.shape[1]
-    units = group_counts / components
-
-    def begin() -> Components:
-        if schedule.network:
-            state = start.network if start else None
-            return network_components(independent, components, seed=seed, state=state)
-        if start is not None:
-            return known_components(start.probabilities.to(device))
-        return free_components(independent, components, spread=schedule.spread, seed=seed)
-
-    made, shaken, behind = begin(), Shaken.of(targets, seed=seed), 0
-    fits = descent(lambda: made, schedule, targets, membership, units)
-    twins = descent(begin, schedule, shaken.targets, membership, units)  # idle until they matter
+    if schedule.network:
+        state = start.network if start else None
+        made = network_components(independent, components, seed=seed, state=state)
+    elif start is not None:
+        made = known_components(start.probabilities.to(device))
+    else:
+        made = free_components(independent, components, spread=schedule.spread, seed=seed)
+    units, floor, floor_is_known = group_counts / components, schedule.stop_at, False
     curve: list[LearningPoint] = []
-    for step, (probabilities, residual) in enumerate(fits, start=1):
-        loss, floor = residual / measured, schedule.stop_at
-        if loss < floor:
-            twin, _ = next(islice(twins, step - behind - 1, None))
-            floor -= shaken.degrees_of_freedom(probabilities, twin, units) / measured
-            behind = step
+    for step, (probabilities, residual) in enumerate(
+        descent(made, schedule, targets, membership, units), start=1
+    ):
+        loss = residual / measured
+        if loss < floor and not floor_is_known:
+            floor_is_known = True
+            few = max(1, components // FEWER)
+            floor = min(
+                floor,
+                noise_floor(targets, independent, membership, group_counts / few, few, schedule, seed=seed),
+            )
         done = loss < floor or step == schedule.steps
         if done and layout.label_is_joined and step < min(LABEL_STEPS, schedule.steps):
             done = label_is_fitted(probabilities, units, targets, layout.block.n_classes)
@@ -151,15 +152,54 @@ def fit_mixture(
     return ProductMixture(values, probabilities.cpu(), group_counts.cpu(), network), tuple(curve)
 
 
-def descent(
-    begin: Callable[[], Components],
-    schedule: MixtureSchedule,
+def noise_floor(
     targets: Targets,
+    independent: Tensor,
     membership: Tensor,
     units: Tensor,
+    components: int,
+    schedule: MixtureSchedule,
+    *,
+    seed: int,
+) -> float:
+    """Squared residual per cell of a fit that is as near to the truth as its degrees of freedom can bring it.
+
+    How they grow as the residual falls hardly depends on the number of components: few do to find where both meet.
+
+    Args:
+        targets: What was measured.
+        independent, membership: (groups, cells) logits to begin at; (cells, columns) which column a cell belongs to.
+        units: (groups,) units that each component stands for.
+        components: In each group.
+        schedule: Of free components, whatever it says of a network.
+        seed: Repeats it.
+    """
+    free = replace(schedule, network=False)
+    shaken = Shaken.of(targets, seed=seed)
+    fits = (
+        descent(
+            free_components(independent, components, spread=free.spread, seed=seed),
+            free,
+            counts,
+            membership,
+            units,
+        )
+        for counts in (targets, shaken.targets)
+    )
+    measured, share = max(1, targets.measured), 0.0
+    for step, ((fitted, residual), (twin, _)) in enumerate(zip(*fits, strict=True), start=1):
+        if step % LOOK_EVERY:
+            continue
+        share = shaken.degrees_of_freedom(fitted, twin, units) / measured
+        if residual / measured < 1.0 - share or step >= free.steps:
+            break
+    return 1.0 - share
+
+
+def descent(
+    made: Components, schedule: MixtureSchedule, targets: Targets, membership: Tensor, units: Tensor
 ) -> Iterator[tuple[Tensor, float]]:
     """Adam's way down, without end: the probabilities before each step, and their squared residual."""
-    made = begin()
     measured = max(1, targets.measured)
     rate = schedule.network_learning_rate if schedule.network else schedule.learning_rate
     optimizer = torch.optim.Adam(made.parameters, lr=rate)
