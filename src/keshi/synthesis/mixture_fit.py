@@ -26,6 +26,7 @@ from keshi.synthesis.private_embedding import PrivateEmbedding
 from keshi.synthesis.reconstruction import LearningPoint, Progress
 
 LABEL_STEPS = 50  # at most so many to learn what the label says of columns, where the fit begins without that
+TRUTH = 1.0  # squared residual per cell that the true table is expected to leave
 FEWER = 4  # times fewer components where degrees of freedom are looked at ...
 LOOK_EVERY = 5  # ... after so many steps: each look costs as much as one
 LARGEST_STEP = 4e9  # components x cells^2: a step of more would take seconds; then there are fewer components
@@ -42,8 +43,7 @@ class MixtureSchedule:
         network: Whether a deep network makes the logits from a latent z, in place of logits that are free.
         network_learning_rate: Of Adam, for the network's weights.
         spread: Standard deviation of the logits at the start, around those of independent columns.
-        stop_at: Squared residual per cell, in units of the noise, at which to stop, but for what the fit's degrees of
-            freedom take off.
+        stop_at: Squared residual per cell, in units of the noise, at which to stop; None stops at `noise_floor`.
     """
 
     components: int = 2_000
@@ -52,14 +52,15 @@ class MixtureSchedule:
     network: bool = False
     network_learning_rate: float = 0.003
     spread: float = 0.5
-    stop_at: float = 1.0
+    stop_at: float | None = None
 
     def __post_init__(self) -> None:
         positive_integer("components", self.components)
         positive_integer("steps", self.steps)
         positive("learning_rate", self.learning_rate)
         positive("spread", self.spread)
-        positive("stop_at", self.stop_at)
+        if self.stop_at is not None:
+            positive("stop_at", self.stop_at)
 
 
 def fit_mixture(
@@ -86,8 +87,8 @@ def fit_mixture(
 
     Returns:
         The mixture, on the CPU, and the learning curve: `loss` is the squared residual per cell in units of the noise,
-        `noise_floor` where it stops (as far as is known: what degrees of freedom take off is not looked at before it
-        may matter), `effective_size` the number of measured cells.
+        `noise_floor` where it stops (one until the loss is below that, then what degrees of freedom leave of it),
+        `effective_size` the number of measured cells.
 
     Raises:
         ArtifactError: if the embedding's marginals are not those of preset keshi, or those of `start`.
@@ -126,7 +127,8 @@ def fit_mixture(
         made = known_components(start.probabilities.to(device))
     else:
         made = free_components(independent, components, spread=schedule.spread, seed=seed)
-    units, floor, floor_is_known = group_counts / components, schedule.stop_at, False
+    units = group_counts / components
+    floor, floor_is_known = schedule.stop_at or TRUTH, schedule.stop_at is not None
     curve: list[LearningPoint] = []
     for step, (probabilities, residual) in enumerate(
         descent(made, schedule, targets, membership, units), start=1
@@ -135,9 +137,8 @@ def fit_mixture(
         if loss < floor and not floor_is_known:
             floor_is_known = True
             few = max(1, components // FEWER)
-            floor = min(
-                floor,
-                noise_floor(targets, independent, membership, group_counts / few, few, schedule, seed=seed),
+            floor = noise_floor(
+                targets, independent, membership, group_counts / few, few, schedule, seed=seed
             )
         done = loss < floor or step == schedule.steps
         if done and layout.label_is_joined and step < min(LABEL_STEPS, schedule.steps):
@@ -191,9 +192,9 @@ def noise_floor(
         if step % LOOK_EVERY:
             continue
         share = shaken.degrees_of_freedom(fitted, twin, units) / measured
-        if residual / measured < 1.0 - share or step >= free.steps:
+        if residual / measured < TRUTH - share or step >= free.steps:
             break
-    return 1.0 - share
+    return TRUTH - share
 
 
 def descent(
