@@ -143,6 +143,22 @@ def test_it_is_written_down_and_a_domain_of_before_had_none():
     assert not Domain.restored(before).differences
 
 
+@pytest.mark.parametrize("told", [None, False])
+def test_a_domain_with_any_rules_is_equal_when_it_is_restored(told):
+    whole = Numerical(0, 9, integer=True)
+    domain = Domain(
+        {"came": DAY, "left": DAY, "n": whole, "m": whole},
+        constraints=(
+            Constraint("came <= left", difference=told),
+            Constraint("n == m"),
+            Constraint("n <= m"),
+            Constraint("n > 2", given="m > 3"),
+            Constraint("came <= left", given="n > 5"),
+        ),
+    )
+    assert Domain.restored(domain.dumps()) == domain
+
+
 def test_a_difference_that_is_neither_true_nor_false():
     with pytest.raises(DomainError, match="difference must be true or false, got 'yes'"):
         Domain({"came": DAY, "left": DAY}, constraints=(Constraint("came <= left", difference="yes"),))

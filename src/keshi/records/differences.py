@@ -84,7 +84,7 @@ def decided(
     written, problems = [], []
     for number, (constraint, rule) in enumerate(zip(constraints, bound, strict=True), 1):
         pairs = [] if constraint.given is not None else list(_ordered_pairs(rule.rule))
-        if constraint.difference is None:
+        if not constraint.difference:
             pairs = [pair for pair in pairs if isinstance(columns[pair[0]], Timestamp)]
         possible = list(_possible(pairs, columns))
         if constraint.difference and not possible:
@@ -95,6 +95,9 @@ def decided(
             )
         if constraint.difference is None and possible:
             constraint = replace(constraint, difference=True)
+        elif constraint.difference is False and not possible:
+            # It changes nothing, and a restored domain says it of every rule: equal ones are to compare as equal.
+            constraint = replace(constraint, difference=None)
         written.append(constraint)
         if constraint.difference:
             for low, high, made in possible:
