@@ -8,6 +8,7 @@ from keshi.errors import DomainError
 from keshi.records.column_kinds import Numerical, Timestamp
 from keshi.records.constraints import Constraint
 from keshi.records.domain import Domain
+from keshi.records.number_scales import shares
 from keshi.records.tables import TableEncoder
 
 DAY = Timestamp("2015-01-01", "2024-12-31", resolution="day")
@@ -91,6 +92,19 @@ def test_what_would_lie_beyond_the_upper_bound_is_reflected():
     far[:, 1] = 1.0
     back = TableEncoder(domain).decode(far, np.zeros(999, dtype=np.int64))
     assert (back["left"] == pd.Timestamp("2024-12-31")).all()
+
+
+@pytest.mark.parametrize("rule", ["came <= left", "came < left"])
+@pytest.mark.parametrize("days", [1, 2, 10])
+def test_a_difference_of_several_rooms_does_not_end_at_the_upper_bound(rule, days):
+    domain = Domain({"came": DAY, "left": DAY}, constraints=(Constraint(rule),))
+    one, upper = domain.differences["left"], DAY.bounds_seconds[1]
+    share = shares(one.column, np.arange(days + 1.0, 3_000.0))
+    base = np.full(len(share), upper - days * 86_400)
+    left = one.added(DAY, base, share)
+    alone = rule == "came < left" and days == 1  # then the bound is the only moment there is
+    assert (left >= base + one.column.lower * 86_400).all()
+    assert (left == upper).all() if alone else (left < upper).all()
 
 
 @pytest.mark.parametrize("decimals", [None, 2])

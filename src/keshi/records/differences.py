@@ -65,7 +65,11 @@ class Difference:
         numbers = base + difference * self.unit
         room = np.maximum(upper - base, self.unit if self.column.integer else 0.0)
         beyond = np.where(room > 0, (numbers - upper) % np.where(room > 0, room, 1.0), 0.0)
-        numbers = np.where(numbers > upper, upper - beyond, numbers)
+        reflected = upper - beyond
+        if self.column.integer:  # whole rooms beyond it, a reflection would end at the bound itself
+            below = np.maximum(upper - self.unit, base + self.column.lower * self.unit)
+            reflected = np.where(beyond == 0, below, reflected)
+        numbers = np.where(numbers > upper, reflected, numbers)
         return np.clip(np.where(share >= 1.0, upper, numbers), lower, upper)
 
 
