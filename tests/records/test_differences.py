@@ -8,6 +8,7 @@ from keshi.errors import DomainError
 from keshi.records.column_kinds import Numerical, Timestamp
 from keshi.records.constraints import Constraint
 from keshi.records.domain import Domain
+from keshi.records.number_scales import shares
 from keshi.records.tables import TableEncoder
 
 DAY = Timestamp("2015-01-01", "2024-12-31", resolution="day")
@@ -93,6 +94,19 @@ def test_what_would_lie_beyond_the_upper_bound_is_reflected():
     assert (back["left"] == pd.Timestamp("2024-12-31")).all()
 
 
+@pytest.mark.parametrize("rule", ["came <= left", "came < left"])
+@pytest.mark.parametrize("days", [1, 2, 10])
+def test_a_difference_of_several_rooms_does_not_end_at_the_upper_bound(rule, days):
+    domain = Domain({"came": DAY, "left": DAY}, constraints=(Constraint(rule),))
+    one, upper = domain.differences["left"], DAY.bounds_seconds[1]
+    share = shares(one.column, np.arange(days + 1.0, 3_000.0))
+    base = np.full(len(share), upper - days * 86_400)
+    left = one.added(DAY, base, share)
+    alone = rule == "came < left" and days == 1  # then the bound is the only moment there is
+    assert (left >= base + one.column.lower * 86_400).all()
+    assert (left == upper).all() if alone else (left < upper).all()
+
+
 @pytest.mark.parametrize("decimals", [None, 2])
 def test_numbers_within_less_than_one_are_reflected_above_their_base(decimals):
     share = Numerical(0, 1, decimals=decimals)
@@ -141,6 +155,22 @@ def test_it_is_written_down_and_a_domain_of_before_had_none():
     before = text.replace("difference = true\n", "")
     assert Domain.loads(before) == domain
     assert not Domain.restored(before).differences
+
+
+@pytest.mark.parametrize("told", [None, False])
+def test_a_domain_with_any_rules_is_equal_when_it_is_restored(told):
+    whole = Numerical(0, 9, integer=True)
+    domain = Domain(
+        {"came": DAY, "left": DAY, "n": whole, "m": whole},
+        constraints=(
+            Constraint("came <= left", difference=told),
+            Constraint("n == m"),
+            Constraint("n <= m"),
+            Constraint("n > 2", given="m > 3"),
+            Constraint("came <= left", given="n > 5"),
+        ),
+    )
+    assert Domain.restored(domain.dumps()) == domain
 
 
 def test_a_difference_that_is_neither_true_nor_false():

@@ -154,6 +154,12 @@ def test_what_is_no_table_is_refused(what) -> None:
         table_batches(what)
 
 
+def test_columns_of_one_name_in_a_table_in_memory_are_named() -> None:
+    frame = pd.DataFrame([[1, 2, "Aa"]], columns=["age", "age", "city"])
+    with pytest.raises(DomainError, match=r"stand twice: \['age'\]"):
+        list(TableEncoder(DOMAIN).encode_batches(table_batches(frame)()))
+
+
 def test_reading_csv_takes_the_same_memory_for_three_times_the_rows(tmp_path: Path) -> None:
     def peak(rows: int) -> int:
         path = tmp_path / f"{rows}.csv"

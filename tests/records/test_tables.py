@@ -336,6 +336,7 @@ ROUND_TRIP = {
     "floats": (Categorical((0.5, 2)), [0.5, 2.0], "float64"),
     "whole": (Numerical(0, 10, integer=True), [0, 7], "int64"),
     "whole, missing": (Numerical(0, 10, integer=True, missing=True), [3, None], "Int64"),
+    "whole, bounds between": (Numerical(0.5, 2.5, integer=True, dtype="int8"), [1, 2], "int8"),
     "whole, given": (Numerical(0, 10, integer=True, dtype="uint8"), [3, 10], "uint8"),
     "number": (Numerical(-1, 1), [0.5, -1.0], "float64"),
     "number, given": (Numerical(-1, 1, dtype="float32"), [0.5, -1.0], "float32"),
@@ -369,6 +370,13 @@ def test_values_missing_ones_and_dtypes_come_back(case) -> None:
         Categorical(("a",), dtype="int64"),
         Categorical((1, 2), missing=True, dtype="int64"),
         Timestamp("2020-01-01", "2021-01-01", dtype="float32[ms]"),
+        Timestamp("2020-01-01", "2021-01-01", dtype="int64"),
+        Numerical(0, 1000, integer=True, dtype="int8"),  # 1,000 would come back as -24
+        Numerical(-5, 100, integer=True, dtype="uint8"),
+        Numerical(0, 9, integer=True, dtype="bool"),
+        Numerical(0, 1e6, dtype="float16"),  # infinity
+        Categorical(("007", "12"), dtype="int64"),
+        Categorical(("no", "yes"), dtype="bool"),  # both True
     ],
 )
 def test_a_dtype_that_cannot_hold_the_values_is_refused_before_anything_is_read(column) -> None:

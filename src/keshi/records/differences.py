@@ -65,7 +65,11 @@ class Difference:
         numbers = base + difference * self.unit
         room = np.maximum(upper - base, self.unit if self.column.integer else 0.0)
         beyond = np.where(room > 0, (numbers - upper) % np.where(room > 0, room, 1.0), 0.0)
-        numbers = np.where(numbers > upper, upper - beyond, numbers)
+        reflected = upper - beyond
+        if self.column.integer:  # whole rooms beyond it, a reflection would end at the bound itself
+            below = np.maximum(upper - self.unit, base + self.column.lower * self.unit)
+            reflected = np.where(beyond == 0, below, reflected)
+        numbers = np.where(numbers > upper, reflected, numbers)
         return np.clip(np.where(share >= 1.0, upper, numbers), lower, upper)
 
 
@@ -84,7 +88,7 @@ def decided(
     written, problems = [], []
     for number, (constraint, rule) in enumerate(zip(constraints, bound, strict=True), 1):
         pairs = [] if constraint.given is not None else list(_ordered_pairs(rule.rule))
-        if constraint.difference is None:
+        if not constraint.difference:
             pairs = [pair for pair in pairs if isinstance(columns[pair[0]], Timestamp)]
         possible = list(_possible(pairs, columns))
         if constraint.difference and not possible:
@@ -95,6 +99,9 @@ def decided(
             )
         if constraint.difference is None and possible:
             constraint = replace(constraint, difference=True)
+        elif constraint.difference is False and not possible:
+            # It changes nothing, and a restored domain says it of every rule: equal ones are to compare as equal.
+            constraint = replace(constraint, difference=None)
         written.append(constraint)
         if constraint.difference:
             for low, high, made in possible:

@@ -50,7 +50,8 @@ def table_batches(table: Any, *, rows: int = BATCH_ROWS) -> TableBatches:
     if isinstance(table, Mapping) and all(isinstance(array, np.ndarray) for array in table.values()):
         table = mapping_table(table)
     try:
-        frame = nw.from_native(table, eager_only=True)
+        # Not of pandas' own: the encoder names columns that stand twice, narwhals refuses the whole table.
+        frame: Any = table if isinstance(table, pd.DataFrame) else nw.from_native(table, eager_only=True)
     except (TypeError, ValueError) as error:
         raise RecordsError(
             f"expected a table (pandas, polars, pyarrow), the path of a file, or numpy arrays by the names of their "

@@ -17,7 +17,14 @@ from numpy.typing import NDArray
 
 from keshi.errors import DomainError
 from keshi.records.arrays import decode_arrays, read_arrays
-from keshi.records.column_kinds import ArrayColumn, Categorical, Column, Numerical, Timestamp
+from keshi.records.column_kinds import (
+    RESOLUTIONS,
+    ArrayColumn,
+    Categorical,
+    Column,
+    Numerical,
+    Timestamp,
+)
 from keshi.records.columns import (
     Problem,
     decode_cells,
@@ -30,6 +37,8 @@ from keshi.records.columns import (
 from keshi.records.domain import Domain, listing, table_name
 from keshi.records.encoded import FEATURE_BITS, EncodedBatch
 from keshi.records.number_scales import shares
+
+ROUNDED = 0.01  # of a range: so far may a dtype move a bound, as float16 does; one that wraps around moves it further
 
 
 class TableEncoder:
@@ -249,20 +258,20 @@ class TableEncoder:
                 vectors[:, slot.start] = values if slot.kind == "numerical" else cells
 
     def _check_dtypes(self) -> None:
-        """Decode a record of every cell, and of both bounds: a dtype must not fail after the budget is spent."""
+        """Decode a record of every cell, and of both bounds: a dtype must not fail after the budget is spent.
+
+        Nor may it turn a value into another one, as int8 does of 1,000: what is written must be read as it was.
+        """
         problems = []
-        ends = np.array([0.0, 1.0, 0.5])
         for name, column in self.domain.columns.items():
             if isinstance(column, ArrayColumn):  # its dtype follows from what is declared
                 continue
             try:
-                if isinstance(column, Categorical):
-                    decode_cells(column, np.arange(column.cells))
-                elif isinstance(column, Timestamp):
-                    decode_seconds(column, ends, np.array([False, False, column.missing]))
-                else:
-                    decode_numbers(column, ends, np.array([False, False, column.missing]))
+                with np.errstate(over="ignore"):
+                    held = _comes_back(name, column)
             except (TypeError, ValueError, OverflowError, AttributeError):
+                held = False
+            if not held:
                 with_missing = ", missing ones among them," if column.missing else ""
                 problems.append(
                     f"column {name!r}: its values{with_missing} cannot be written as dtype {column.dtype!r}; "
@@ -270,6 +279,26 @@ class TableEncoder:
                 )
         if problems:
             raise DomainError(listing(self.domain.source, problems))
+
+
+def _comes_back(name: str, column: Categorical | Numerical | Timestamp) -> bool:
+    """Whether every cell, or both bounds and a missing value, are read again as what was written in the dtype."""
+    if isinstance(column, Categorical):
+        cells = np.arange(column.cells)
+        read, problems = read_cells(name, column, decode_cells(column, cells))
+        return not problems and np.array_equal(read, cells)
+    ends, absent = np.array([0.0, 1.0, 0.5]), np.array([False, False, column.missing])
+    if isinstance(column, Timestamp):
+        numbers, missing, problems = read_seconds(name, column, decode_seconds(column, ends, absent))
+        lower, upper = column.bounds_seconds
+    else:
+        numbers, missing, problems = read_numbers(name, column, decode_numbers(column, ends, absent))
+        lower, upper = float(column.lower), float(column.upper)
+        if column.integer:
+            lower, upper = np.ceil(lower), np.floor(upper)
+    off = np.abs(numbers[:2] - (lower, upper))
+    rounded = RESOLUTIONS["day"] if isinstance(column, Timestamp) else ROUNDED * (upper - lower)
+    return not problems and bool((off <= rounded).all()) and np.array_equal(missing, absent)
 
 
 def _outside_problems(
