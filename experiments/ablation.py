@@ -34,9 +34,6 @@ VARIANTS: dict[str, Preset] = {
     "+ pairs over all classes": replace(KESHI, resolution=replace(KESHI.resolution, rare_class=math.inf)),
     "+ pairs within each class": replace(KESHI, resolution=replace(KESHI.resolution, both_weight=0.0)),
     "keshi: both": KESHI,
-    "keshi, stopped where the truth would be (one per cell)": replace(
-        KESHI, schedule=replace(KESHI.schedule, stop_at=1.0)
-    ),
     "keshi, a deep network makes the components": with_generator(KESHI, "network"),
     "keshi, fitted to the noise (twice the steps, no stop)": replace(
         KESHI, schedule=replace(KESHI.schedule, steps=600, stop_at=1e-6)

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from keshi.synthesis.mixture_residual import Targets, label_is_fitted
+from keshi.synthesis.mixture_fit import label_is_fitted
+from keshi.synthesis.mixture_targets import Targets
 from keshi.synthesis.weighed_counts import Weighed, agreed
 
 

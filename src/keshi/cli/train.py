@@ -62,7 +62,7 @@ def train(
     generator.save(output, overwrite=overwrite or resume)
     last = generator.learning_curve[-1]
     print(
-        f"wrote {output} ({last.step:,} steps, loss {last.loss:.3g}; noise alone leaves {last.noise_floor:.3g})"
+        f"wrote {output} ({last.step:,} steps, loss {last.loss:.3g}; noise alone gives {last.noise_floor:.3g})"
     )
     print(f"Next: keshi sample {output} --rows 10000 -o {synthetic_name(generator.domain)}")
 

@@ -55,7 +55,7 @@ def training_section(learning_curve: Sequence[Mapping[str, float]], *, preset: s
     steps = [point["step"] for point in learning_curve]
     curves = [
         {"name": name, "x": steps, "y": [point[key] for point in learning_curve]}
-        for name, key in (("loss", "loss"), ("what noise alone leaves", "noise_floor"))
+        for name, key in (("loss", "loss"), ("what noise alone gives", "noise_floor"))
     ]
     sizes = [point["effective_size"] for point in learning_curve]
     text = (

@@ -2,33 +2,28 @@
 
     min_theta  sum over marginals b and their cells  (n P_theta(cell) - measured count)^2 / noise_b^2
 
-the precision-weighted form of PEARL's generator step: every residual in units of its own noise, no weights to tune. The
-true table is expected to leave a sum of one per cell, and a fit that has spent df degrees of freedom on coming near it
-one less df / cells, for it follows the noise so far; going on fits the noise, so there it stops.
+the precision-weighted form of PEARL's generator step: every residual in units of its own noise, no weights to tune. At
+a sum of one per cell the mixture is as near to the measured values as the true table is expected to be; going on fits
+the noise, so there it stops.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from keshi._validate import positive, positive_integer
 from keshi.errors import ArtifactError
-from keshi.synthesis.components import Components, free_components, known_components, network_components
-from keshi.synthesis.degrees_of_freedom import Shaken
+from keshi.synthesis.components import free_components, known_components, network_components
 from keshi.synthesis.mixture import ProductMixture
-from keshi.synthesis.mixture_residual import Targets, label_is_fitted, squared_residual
-from keshi.synthesis.mixture_targets import MarginalLayout
+from keshi.synthesis.mixture_targets import MarginalLayout, Targets
 from keshi.synthesis.private_embedding import PrivateEmbedding
 from keshi.synthesis.reconstruction import LearningPoint, Progress
 
 LABEL_STEPS = 50  # at most so many to learn what the label says of columns, where the fit begins without that
-TRUTH = 1.0  # squared residual per cell that the true table is expected to leave
-FEWER = 4  # times fewer components where degrees of freedom are looked at ...
-LOOK_EVERY = 5  # ... after so many steps: each look costs as much as one
+SIGNIFICANT = 3.0  # standard deviations of the squared residual of noise alone
 LARGEST_STEP = 4e9  # components x cells^2: a step of more would take seconds; then there are fewer components
 
 
@@ -43,7 +38,7 @@ class MixtureSchedule:
         network: Whether a deep network makes the logits from a latent z, in place of logits that are free.
         network_learning_rate: Of Adam, for the network's weights.
         spread: Standard deviation of the logits at the start, around those of independent columns.
-        stop_at: Squared residual per cell, in units of the noise, at which to stop; None stops at `noise_floor`.
+        stop_at: Squared residual per cell, in units of the noise, at which to stop.
     """
 
     components: int = 2_000
@@ -52,15 +47,14 @@ class MixtureSchedule:
     network: bool = False
     network_learning_rate: float = 0.003
     spread: float = 0.5
-    stop_at: float | None = None
+    stop_at: float = 1.0
 
     def __post_init__(self) -> None:
         positive_integer("components", self.components)
         positive_integer("steps", self.steps)
         positive("learning_rate", self.learning_rate)
         positive("spread", self.spread)
-        if self.stop_at is not None:
-            positive("stop_at", self.stop_at)
+        positive("stop_at", self.stop_at)
 
 
 def fit_mixture(
@@ -87,8 +81,7 @@ def fit_mixture(
 
     Returns:
         The mixture, on the CPU, and the learning curve: `loss` is the squared residual per cell in units of the noise,
-        `noise_floor` where it stops (one until the loss is below that, then what degrees of freedom leave of it),
-        `effective_size` the number of measured cells.
+        `noise_floor` where it stops, `effective_size` the number of measured cells.
 
     Raises:
         ArtifactError: if the embedding's marginals are not those of preset keshi, or those of `start`.
@@ -127,92 +120,32 @@ def fit_mixture(
         made = known_components(start.probabilities.to(device))
     else:
         made = free_components(independent, components, spread=schedule.spread, seed=seed)
-    units = group_counts / components
-    floor, floor_is_known = schedule.stop_at or TRUTH, schedule.stop_at is not None
+    rate = schedule.network_learning_rate if schedule.network else schedule.learning_rate
+    optimizer = torch.optim.Adam(made.parameters, lr=rate)
+    cosine = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, schedule.steps)
     curve: list[LearningPoint] = []
-    for step, (probabilities, residual) in enumerate(
-        descent(made, schedule, targets, membership, units), start=1
-    ):
-        loss = residual / measured
-        if loss < floor and not floor_is_known:
-            floor_is_known = True
-            few = max(1, components // FEWER)
-            floor = noise_floor(
-                targets, independent, membership, group_counts / few, few, schedule, seed=seed
-            )
-        done = loss < floor or step == schedule.steps
+    for step in range(1, schedule.steps + 1):
+        probabilities = products(made.logits(), membership)
+        residual = squared_residual(probabilities, group_counts / components, targets) / measured
+        loss = float(residual.detach())
+        done = loss < schedule.stop_at or step == schedule.steps
         if done and layout.label_is_joined and step < min(LABEL_STEPS, schedule.steps):
-            done = label_is_fitted(probabilities, units, targets, layout.block.n_classes)
+            done = label_is_fitted(
+                probabilities.detach(), group_counts / components, targets, layout.block.n_classes
+            )
         if done or step % report_every == 0:
-            curve.append(LearningPoint(step, loss, floor, float(measured)))
+            curve.append(LearningPoint(step, loss, schedule.stop_at, float(measured)))
             if progress is not None:
                 progress(curve[-1], schedule.steps)
         if done:
             break
-    network = {name: tensor.cpu().numpy() for name, tensor in made.state.items()}
-    return ProductMixture(values, probabilities.cpu(), group_counts.cpu(), network), tuple(curve)
-
-
-def noise_floor(
-    targets: Targets,
-    independent: Tensor,
-    membership: Tensor,
-    units: Tensor,
-    components: int,
-    schedule: MixtureSchedule,
-    *,
-    seed: int,
-) -> float:
-    """Squared residual per cell of a fit that is as near to the truth as its degrees of freedom can bring it.
-
-    How they grow as the residual falls hardly depends on the number of components: few do to find where both meet.
-
-    Args:
-        targets: What was measured.
-        independent, membership: (groups, cells) logits to begin at; (cells, columns) which column a cell belongs to.
-        units: (groups,) units that each component stands for.
-        components: In each group.
-        schedule: Of free components, whatever it says of a network.
-        seed: Repeats it.
-    """
-    free = replace(schedule, network=False)
-    shaken = Shaken.of(targets, seed=seed)
-    fits = (
-        descent(
-            free_components(independent, components, spread=free.spread, seed=seed),
-            free,
-            counts,
-            membership,
-            units,
-        )
-        for counts in (targets, shaken.targets)
-    )
-    measured, share = max(1, targets.measured), 0.0
-    for step, ((fitted, residual), (twin, _)) in enumerate(zip(*fits, strict=True), start=1):
-        if step % LOOK_EVERY:
-            continue
-        share = shaken.degrees_of_freedom(fitted, twin, units) / measured
-        if residual / measured < TRUTH - share or step >= free.steps:
-            break
-    return TRUTH - share
-
-
-def descent(
-    made: Components, schedule: MixtureSchedule, targets: Targets, membership: Tensor, units: Tensor
-) -> Iterator[tuple[Tensor, float]]:
-    """Adam's way down, without end: the probabilities before each step, and their squared residual."""
-    measured = max(1, targets.measured)
-    rate = schedule.network_learning_rate if schedule.network else schedule.learning_rate
-    optimizer = torch.optim.Adam(made.parameters, lr=rate)
-    cosine = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, schedule.steps)
-    while True:
-        probabilities = products(made.logits(), membership)
-        residual = squared_residual(probabilities, units, targets)
-        yield probabilities.detach(), float(residual.detach())
         optimizer.zero_grad()
-        (residual / measured).backward()
+        residual.backward()
         optimizer.step()
         cosine.step()
+    probabilities = products(made.logits().detach(), membership)
+    network = {name: tensor.cpu().numpy() for name, tensor in made.state.items()}
+    return ProductMixture(values, probabilities.cpu(), group_counts.cpu(), network), tuple(curve)
 
 
 def products(logits: Tensor, membership: Tensor) -> Tensor:
@@ -224,3 +157,36 @@ def products(logits: Tensor, membership: Tensor) -> Tensor:
     """
     exponentials = logits.clamp(-30.0, 30.0).exp()
     return exponentials / (exponentials @ membership @ membership.T)
+
+
+def squared_residual(probabilities: Tensor, units: Tensor, targets: Targets) -> Tensor:
+    """Sum of squared residuals in units of the noise.
+
+    Args:
+        probabilities: (groups, components, cells).
+        units: (groups,) units that each component stands for.
+        targets: What was measured.
+    """
+    # All pairs of a group at once: the count of cells a and b is sum over components of units p_a p_b.
+    pairs = torch.bmm(probabilities.transpose(1, 2), probabilities) * units[:, None, None]
+    total = ((pairs - targets.within).square() * targets.within_precision).sum()
+    over_all = pairs.sum(dim=0)
+    total = total + ((over_all - targets.over_all).square() * targets.over_all_precision).sum()
+    single = (probabilities.sum(dim=1) * units[:, None]).sum(dim=0)
+    return total + ((single - targets.single).square() * targets.single_precision).sum()
+
+
+def label_is_fitted(probabilities: Tensor, units: Tensor, targets: Targets, n_classes: int) -> bool:
+    """Whether the pairs with the label are as near as noise alone would have them.
+
+    Where classes share components the fit begins with columns independent of them; and where records are few the noise
+    in all other pairs hides that at once. Arguments as in `squared_residual`; the label's cells are the first.
+    """
+    weighted = probabilities * units[:, None, None]
+    pairs = torch.einsum("gmc,gmk->ck", weighted[:, :, :n_classes], probabilities[:, :, n_classes:])
+    precision = targets.over_all_precision[:n_classes, n_classes:]
+    measured = max(1, int((precision > 0).sum()))
+    residual = (
+        float(((pairs - targets.over_all[:n_classes, n_classes:]).square() * precision).sum()) / measured
+    )
+    return residual < 1.0 + SIGNIFICANT * (2.0 / measured) ** 0.5

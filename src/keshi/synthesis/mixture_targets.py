@@ -6,6 +6,7 @@ From noisy values only. The layout puts the cells of all columns side by side, t
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
@@ -20,7 +21,6 @@ from keshi.synthesis.column_counts import ColumnCounts, column_counts, shared_ou
 from keshi.synthesis.features import ClassCounts
 from keshi.synthesis.marginals import MarginalFeatures
 from keshi.synthesis.mixture import ColumnValues
-from keshi.synthesis.mixture_residual import Targets
 from keshi.synthesis.partitions import CLASS, GRID, Partition, likely_values
 from keshi.synthesis.private_embedding import PrivateEmbedding, project_to_simplex
 from keshi.synthesis.weighed_counts import Weighed, agreed, trusted
@@ -28,6 +28,34 @@ from keshi.synthesis.weighed_counts import Weighed, agreed, trusted
 MOST_NODES = 4.0  # of the first look's tree that make up an interval of many leaves, about
 LEAST = 0.1  # units in a cell where the fit begins: an empty one must be able to fill
 POPULAR = 0.8  # a part of a leaf that holds so much of it is taken for a single value
+
+
+@dataclass(frozen=True, eq=False)
+class Targets:
+    """What was measured, laid out as the mixture predicts it; a precision of 0 stands where nothing was.
+
+    Attributes:
+        within, within_precision: (groups, cells, cells) counts of pairs within each group of classes.
+        over_all, over_all_precision: (cells, cells) counts of pairs over all classes.
+        single, single_precision: (cells,) counts of single columns.
+    """
+
+    within: Tensor
+    within_precision: Tensor
+    over_all: Tensor
+    over_all_precision: Tensor
+    single: Tensor
+    single_precision: Tensor
+
+    def to(self, device: str) -> Targets:
+        """The same on another device of torch."""
+        return Targets(*(tensor.to(device) for tensor in vars(self).values()))
+
+    @property
+    def measured(self) -> int:
+        """Number of measured cells."""
+        precisions = (self.within_precision, self.over_all_precision, self.single_precision)
+        return sum(int((precision > 0).sum()) for precision in precisions)
 
 
 class MarginalLayout:
