@@ -102,6 +102,19 @@ def test_a_budget_kept_on_one_half_only_is_said_to_be_missed_on_the_other(
     assert not any(said in line for line in choose(tmp_path / "sweep", 0.99).lines)
 
 
+def test_a_choice_is_written_where_the_strangers_have_one_recording_in_all(tmp_path: Path) -> None:
+    windows = simulated_windows()
+    first = windows.trial == windows.trial[windows.subject == 3].min()
+    found = strength_under_budget(
+        windows.take((windows.subject < 3) | first), tmp_path / "sweep", max_leak=0.99, schedule=STEPS,
+        strengths=(1.0,), split="trials", unknown=(3,), rounds=1, hidden=(16,), attack_epochs=1,
+    )  # fmt: skip
+    write_choice(found, tmp_path / "run", overwrite=False, onnx=False)
+    audit = json.loads((tmp_path / "run" / "private" / "audit.json").read_text())
+    assert "f1_unknown_report" in audit["chosen"]
+    assert "f1_unknown_select" not in audit["chosen"]
+
+
 def test_the_most_useful_point_within_the_budget_is_chosen_and_a_budget_nobody_keeps_is_refused(
     tmp_path: Path,
 ) -> None:

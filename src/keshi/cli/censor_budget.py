@@ -40,11 +40,19 @@ class Choice:
     lines: list[str]
 
     def audit(self) -> dict[str, Any]:
-        """Every exact figure, for the owner of the data only; what is NaN is left out."""
-        attackers = {
-            name: {k: v for k, v in asdict(one).items() if v == v} for name, one in self.attackers.items()
+        """Every exact figure, for the owner of the data only; what is NaN is left out.
+
+        One is NaN where there was nothing to measure: the only recording of a stranger is in one half.
+        """
+
+        def known(figures: dict[str, Any]) -> dict[str, Any]:
+            return {name: value for name, value in figures.items() if value == value}
+
+        return {
+            "chosen": None if self.chosen is None else known(self.chosen),
+            "attackers": {name: known(asdict(one)) for name, one in self.attackers.items()},
+            "points": [known(point) for point in self.points],
         }
-        return {"chosen": self.chosen, "attackers": attackers, "points": self.points}
 
 
 def strength_under_budget(
@@ -182,7 +190,7 @@ class _Audit:
     def __call__(self, encoder: CensoredEncoder, half: str) -> dict[str, Naming]:
         from keshi.auditing.attackers import attack_all, naming_task, noise_aware, score
 
-        part = self.known.take(halves(self.known.trial)[half])
+        part = self.known.take(halves(self.known)[half])
         z_train, z_test = encoder.transform(self.train.x), encoder.transform(part.x)
         task = naming_task(z_train, self.train.subject, z_test, part.subject)
         found = attack_all(task, trial=part.trial, attackers=self.suite, seed=self.seed + 1)

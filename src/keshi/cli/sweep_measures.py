@@ -36,11 +36,11 @@ class Measurement:
         for name, part in (("f1_known", self.known), ("f1_unknown", self.strangers)):
             if len(part):
                 label = encoder.predict(part.x)
-                for suffix, rows in halves(part.trial).items():
+                for suffix, rows in halves(part).items():
                     found[name + suffix] = macro_f1(part.label[rows], label[rows])
         if attack:
             log_p, code = self._attack(encoder, rows=self.plan.attack_rows, epochs=self.plan.attack_epochs)
-            for suffix, rows in halves(self.known.trial).items():
+            for suffix, rows in halves(self.known).items():
                 found["attacker" + suffix] = float((log_p[rows].argmax(1) == code[rows]).mean())
         self._last = process_time()
         return {**found, "measuring_cpu_seconds": self._last - began}
@@ -100,12 +100,33 @@ class Measurement:
         return log_p, task.code_test
 
 
-def halves(trial: Any) -> dict[str, Any]:
-    """All rows, and the rows of every second recording, by suffix."""
+def halves(windows: Windows) -> dict[str, Any]:
+    """All rows, and the rows of every second recording, by suffix.
+
+    Where recordings come in a rhythm, as two activities in turn, every second one is always of the same label: each
+    half would have labels, or people, of its own. Then every second recording of each label is taken.
+    """
     import numpy as np
 
-    odd = np.unique(trial, return_inverse=True)[1] % 2 == 1
-    return {"": np.ones(len(trial), dtype=bool), "_select": odd, "_report": ~odd}
+    trials, first, place = np.unique(windows.trial, return_index=True, return_inverse=True)
+    label, subject = windows.label[first], windows.subject[first]
+    odd = np.arange(len(trials)) % 2 == 1
+    if _one_sided(label, odd) or _one_sided(subject, odd):
+        for number, one in enumerate(np.unique(label)):
+            own = np.flatnonzero(label == one)
+            # labels begin in turn, so that people with one recording of each are in both halves
+            odd[own] = (np.arange(len(own)) + number) % 2 == 1
+    odd = odd[place]
+    return {"": np.ones(len(odd), dtype=bool), "_select": odd, "_report": ~odd}
+
+
+def _one_sided(values: Any, odd: Any) -> bool:
+    """Whether a value that occurs twice or more is in one half only."""
+    import numpy as np
+
+    _, code, counts = np.unique(values, return_inverse=True, return_counts=True)
+    on_odd = np.bincount(code, weights=odd)
+    return bool(((counts > 1) & ((on_odd == 0) | (on_odd == counts))).any())
 
 
 def _most_frequent(values: Any) -> int:
