@@ -351,6 +351,7 @@ def test_labels_that_are_no_labels_are_refused_before_training(y: object, messag
         (NAN_FIRST, "missing subject"),
         (["a", 1] * 20, "subject mixes number and text"),
         (np.ones((40, 2)), r"subject must be one subject per window .*\(40, 2\)"),
+        (np.ma.masked_equal(np.arange(40) % 4, 1), "missing subject: .* 10 missing values .* the first at 1"),
     ],
 )
 def test_people_who_are_nobody_are_refused(subject: object, message: str) -> None:
@@ -359,11 +360,28 @@ def test_people_who_are_nobody_are_refused(subject: object, message: str) -> Non
         tiny().fit(x, y, subject=subject)  # type: ignore[arg-type]
 
 
+@pytest.mark.parametrize(
+    ("method", "subject"),
+    [("maxent", np.arange(40) % 2), ("sct", np.arange(40)), ("lsm", np.arange(40))],
+    ids=["of one label each", "of one window each, sct", "of one window each, lsm"],
+)
+def test_people_of_whom_an_adversary_could_learn_nothing_are_refused_before_the_training(
+    method: str, subject: np.ndarray
+) -> None:
+    x, y, _ = simulated_people(40)
+    with pytest.raises(DomainError, match="nothing to erase beside the label in these 40 windows"):
+        tiny(method).fit(x, y, subject=subject, progress=pytest.fail)
+
+
 def test_windows_that_are_no_numbers_or_too_large_are_refused_in_fit() -> None:
     x, y, s = simulated_people(40)
     for wrong, dtype in ((x.astype(str), "<U32"), (x.astype(object), "object"), (x + 1j, "complex64")):
         with pytest.raises(RecordsError, match=f"x must be windows of real numbers .*array of {dtype}"):
             tiny().fit(wrong, y, subject=s)
+    with pytest.raises(RecordsError, match=r"got an array of shape \(40, 0, 12\)"):
+        tiny().fit(x[:, :0], y, subject=s)
+    with pytest.raises(RecordsError, match="it is masked"):
+        tiny().fit(np.ma.masked_greater(x, 1.0), y, subject=s)
     with pytest.raises(RecordsError, match="x must be windows of one length"):
         tiny().fit([[[1.0, 2.0]], [[1.0]]], y, subject=s)  # type: ignore[arg-type]
     for scale in (1e300, 1e308):

@@ -92,6 +92,10 @@ def test_rows_of_a_table_are_censored_as_windows_are() -> None:
     censor = Censor("sct", preset=TINY, features=4).fit(flat, y, subject=s)
     assert censor.transform(flat).shape == (60, 4)
     assert censor.n_features_in_ == 24
+    pd = pytest.importorskip("pandas")
+    named = Censor("cnn", preset=TINY, features=4).fit(pd.DataFrame(flat).add_prefix("c"), y)
+    assert hasattr(named, "feature_names_in_")
+    assert not hasattr(named.fit(x, y), "feature_names_in_")
 
 
 def test_people_are_needed_to_be_erased() -> None:

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from keshi.censoring.games import EncoderLosses, Game, TrainingSet
 from keshi.censoring.shared import shared_descriptors
+from keshi.errors import DomainError
 
 GROUPS = 5  # of a measurement
 MOST_CLASSES = 20  # more different numbers with fractions are a measurement
@@ -67,6 +68,9 @@ def game_over(
     """The game to erase the attributes with these codes (n,) from `data`, whose subject is not looked at.
 
     None where there is nothing to erase, or no method to do it.
+
+    Raises:
+        DomainError: the adversary's question has one answer only, so that nobody could learn from it.
     """
     games = {
         name: make_game(
@@ -75,7 +79,14 @@ def game_over(
         for name, code in codes.items()
         if make_game is not None
     }
-    return JointGame(games) if len(games) > 1 else next(iter(games.values()), None)
+    game = JointGame(games) if len(games) > 1 else next(iter(games.values()), None)
+    if game is not None and game.uninformed == 0:
+        raise DomainError(
+            f"there is nothing to erase beside the label in these {len(data)} windows: either all windows of a label "
+            "are of one subject, whom the label itself names, or no subject has two windows. Record more people with "
+            "each label, or more of everybody; method='cnn' trains without an adversary."
+        )
+    return game
 
 
 class JointGame:

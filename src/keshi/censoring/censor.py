@@ -308,6 +308,7 @@ class Censor(ClassifierMixin, TransformerMixin, BaseEstimator):
         x = real_numbers(X)
         if fitting and x.ndim == 3:
             self.n_features_in_ = x.shape[1]
+            self.__dict__.pop("feature_names_in_", None)  # of an earlier fit on a data frame
         return x
 
     def save(self, path: str | Path) -> None:

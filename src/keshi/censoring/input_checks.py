@@ -24,7 +24,7 @@ def labelled_windows(x: Any, y: Any) -> tuple[np.ndarray, np.ndarray]:
             measurements rather than classes, or that cannot be saved with the encoder.
     """
     windows = real_numbers(x)
-    if windows.ndim != 3 or len(windows) == 0:
+    if windows.ndim != 3 or 0 in windows.shape:
         raise RecordsError(f"x must be windows (n, channels, length), got an array of shape {windows.shape}.")
     if y is None:
         raise DomainError("fit requires y to be passed, but the target y is None: a label for every window.")
@@ -61,6 +61,10 @@ def real_numbers(x: Any) -> np.ndarray:
         values = np.asarray(x)
     except ValueError as error:
         raise RecordsError(f"x must be windows of one length (n, channels, length): {error}") from error
+    if np.ma.is_masked(x):  # as an array it would show what the mask hides
+        raise RecordsError(
+            "x has missing or infinite values (it is masked); fill or drop those windows first."
+        )
     if values.dtype.kind not in "fiu":
         raise RecordsError(
             f"x must be windows of real numbers (n, channels, length), got an array of {values.dtype} of "
@@ -103,7 +107,7 @@ def _column(name: str, values: Any, noun: str) -> np.ndarray:
         raise DomainError(f"{name} must be one {noun} per window (n,), got an array of shape {column.shape}.")
     import pandas as pd  # knows every spelling of a missing value: None, NaN, NaT, NA
 
-    missing = pd.isna(column)
+    missing = pd.isna(column) | np.ma.getmaskarray(values) if np.ma.is_masked(values) else pd.isna(column)
     if missing.any():
         raise DomainError(
             f"missing {noun}: {name} has {missing.sum()} missing values in {len(column)} windows, the first "
