@@ -86,7 +86,7 @@ def test_more_windows_prove_less_and_more_noise_proves_more() -> None:
     assert trial.mu == pytest.approx(10 * one.mu)
     assert one.epsilon < trial.epsilon
     assert certify(noise=4.0, dimension=16, shares=EVEN).accuracy < one.accuracy < 0.25
-    assert "From all 100 windows of a trial no attacker" in trial.sentence
+    assert "From 100 windows of one trial no attacker" in trial.sentence
 
 
 def test_the_clipping_norm_is_a_quantile_of_norms() -> None:

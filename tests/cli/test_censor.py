@@ -17,6 +17,7 @@ from keshi.censoring.encoded import CensoredEncoder
 from keshi.cli import censor_budget, censor_figures, censor_run
 from keshi.cli.censor import censor
 from keshi.errors import ArtifactError, DomainError, KeshiError, RecordsError
+from keshi.records.windows import Standardizer, Windows
 
 app = typer.Typer()
 app.command()(censor)
@@ -200,11 +201,13 @@ def test_a_release_with_noise_prints_what_is_proven_beside_what_is_measured(
     assert "with noise of 2 clipping norms: label F1" in text
     assert "proven: From one window no attacker names the person more often than" in text
     # recordings of 80 samples, windows of 10 every 5, a tenth held out
-    assert "proven: From all 2 windows of a trial no attacker" in text
+    assert "proven: From 2 windows of one trial no attacker" in text
+    assert "proven: From 15 windows of one trial no attacker" in text  # the whole recording
     encoder = CertifiedEncoder.load(out / "release")
     audit = json.loads((out / "private" / "audit.json").read_text())["certified"]
     assert (encoder.norm, encoder.noise) == (audit["norm"], 2.0)
     assert audit["window"]["guess"] == pytest.approx(1 / 3)
+    assert (audit["trial"]["windows"], audit["recording"]["windows"]) == (2, 15)
     # Phi(Phi^-1(1/3) + 1/2)
     assert audit["window"]["accuracy"] == pytest.approx(0.528, abs=0.001)
     x = np.zeros((2, 2, 10), dtype=np.float32)
@@ -214,6 +217,20 @@ def test_a_release_with_noise_prints_what_is_proven_beside_what_is_measured(
         CertifiedEncoder.load(tmp_path / "plain" / "release")
     with pytest.raises(ValueError, match=r"noise \(--noise\) must be a finite number above 0, got 0"):
         run(people_csv, *COLUMNS, "--noise", 0, "-o", tmp_path / "none")
+
+
+def test_people_are_as_frequent_as_their_trials_in_what_is_proven_of_a_trial() -> None:
+    encoder = CensoredEncoder(
+        {"head.linear.weight": np.zeros((2, 4))}, Standardizer(np.zeros(1), np.ones(1)), ("a", "b"), 1, 8, {}
+    )
+    trial = np.repeat(np.arange(7), [2, 2, 2, 2, 2, 2, 12])  # six trials of one person, a long one of another
+    windows = Windows(np.zeros((24, 1, 8)), trial, (trial == 6).astype(int), trial, trial)
+    proven = censor_run._certificate_of_trials(CertifiedEncoder(encoder, 1.0, 1000.0), windows)
+    assert (proven.guess, proven.windows) == (
+        pytest.approx(6 / 7),
+        2,
+    )  # naming the first person is right so often
+    assert proven.accuracy >= 6 / 7
 
 
 def test_an_export_that_cannot_be_is_refused_before_the_training(

@@ -62,7 +62,7 @@ class Certificate:
         local = f"({promised(self.epsilon)}, {promised(self.delta)})-local differential privacy"
         if self.delta > WORTHLESS_DELTA:
             local = f"no local differential privacy to speak of (epsilon {self.epsilon:.0f})"
-        trial = "one window" if self.windows == 1 else f"all {self.windows} windows of a trial"
+        trial = "one window" if self.windows == 1 else f"{self.windows} windows of one trial"
         return (
             f"From {trial} no attacker names the person more often than {self.accuracy:.3f} (guessing "
             f"{self.guess:.3f}); at most {self.bits:.2f} bits; {local}."
