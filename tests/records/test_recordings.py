@@ -186,6 +186,8 @@ GOOD = {
         ({"length": np.array([2, 2])}, RecordsError, r"adds up to \(4\); got float64 \(5, 2\)"),
         ({"length": np.array([5, 0])}, RecordsError, "at least one sample"),
         ({"label": np.array([0])}, RecordsError, r"'label' must have one value per recording \(2\)"),
+        ({"subject": np.array([7.0, np.nan])}, RecordsError, "'subject' has missing values"),
+        ({"label": np.array(["", "sit"])}, RecordsError, "'label' has missing values"),
         ({"x": np.array([["a", "b"]] * 5)}, RecordsError, "must be numbers"),
         ({"x": np.full((5, 2), np.nan)}, RecordsError, "2 of 2 recordings have missing"),
         (

@@ -135,12 +135,9 @@ def _read_csv(
     amounts = [name for name in further if is_measurement(table[name].to_numpy())]
     classes = [name for name in further if name not in amounts]
     keys = [name for name in dict.fromkeys((subject, label, trial, *classes)) if name in table.columns]
-    used = (
-        [name for name in table.columns if name not in (*keys, *amounts)]
-        if channels is None
-        else list(channels)
-    )
+    used = [name for name in table.columns if name not in (*keys, *amounts)]
     if channels is not None:
+        used = list(channels)
         _check_channels(path, used, [*keys, *amounts], list(table.columns))
     if not used:
         raise DomainError(f"{path} has no channel: every column is a label, a subject or a trial.")
@@ -255,6 +252,8 @@ def _read_npz(
     for name, column in zip((label, subject, trial), columns, strict=True):
         if column.shape != length.shape:
             raise RecordsError(f"{path}: {name!r} must have one value per recording ({len(length)}).")
+        if (column != column).any() or "" in column.tolist():  # NaN and NaT are not equal to themselves
+            raise RecordsError(f"{path}: {name!r} has missing values. Leave such recordings out.")
     if label + "_labels" in arrays:
         columns[0] = _names_of_codes(path, label, columns[0], arrays[label + "_labels"])
     labels, subjects, trials = (column.tolist() for column in columns)
