@@ -33,6 +33,7 @@ def test_measurements_are_cut_into_groups_of_equal_size_and_classes_are_left_alo
     assert all(height[codes == k].max() < height[codes == k + 1].min() for k in range(GROUPS - 1))
     np.testing.assert_array_equal(codes_of(np.array(["b", "a", "b"])), [1, 0, 1])
     np.testing.assert_array_equal(codes_of(np.array([1.5, 2.5, 1.5])), [0, 1, 0])
+    np.testing.assert_array_equal(codes_of(np.arange(30.0)), np.arange(30))  # people by number
     mostly_one = np.r_[np.full(900, 1.5), np.linspace(2, 3, 100)]
     # no empty group, and never one alone, which would leave nothing to erase
     for mostly in (mostly_one, -mostly_one):

@@ -34,7 +34,8 @@ def as_columns(subject: Any) -> dict[str, Any]:
 def codes_of(values: np.ndarray) -> np.ndarray:
     """Codes from 0 (n,): of the classes, or of the groups where the values are measurements."""
     found, codes = np.unique(values, return_inverse=True)
-    if values.dtype.kind != "f" or len(found) <= MOST_CLASSES:
+    # numbers of people are often floats, after a merge or out of a csv: in groups most of them would not be erased
+    if values.dtype.kind != "f" or len(found) <= MOST_CLASSES or (found % 1 == 0).all():
         return codes
     borders = np.quantile(values, np.linspace(0, 1, GROUPS + 1)[1:-1])
     # a value that is frequent may fill a group of its own: codes stay without gaps
