@@ -219,6 +219,15 @@ def test_a_release_with_noise_prints_what_is_proven_beside_what_is_measured(
         run(people_csv, *COLUMNS, "--noise", 0, "-o", tmp_path / "none")
 
 
+@pytest.mark.parametrize("noise", [1e-9, 1e12])
+def test_noise_that_cannot_be_certified_is_refused_before_the_training(
+    noise: float, people_csv: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("keshi.censoring.censor.Censor.fit", lambda *_, **__: pytest.fail("trained"))
+    with pytest.raises(ValueError, match=r"noise \(--noise\) must lie between 6.1e-05 and 1.1e\+09 clipping"):
+        run(people_csv, *COLUMNS, "--noise", noise, "-o", tmp_path / "run")
+
+
 def test_people_are_as_frequent_as_their_trials_in_what_is_proven_of_a_trial() -> None:
     encoder = CensoredEncoder(
         {"head.linear.weight": np.zeros((2, 4))}, Standardizer(np.zeros(1), np.ones(1)), ("a", "b"), 1, 8, {}

@@ -19,13 +19,26 @@ from keshi.artifacts import store
 from keshi.censoring.encoded import CensoredEncoder
 from keshi.errors import ArtifactError, RecordsError
 from keshi.privacy import mechanisms
-from keshi.privacy.accounting import delta_slack, epsilon_from_mu, grid_distance
+from keshi.privacy.accounting import SMALLEST_SCALE, delta_slack, epsilon_from_mu, grid_distance
 from keshi.privacy.statement import promised
 
 GRID = 2**20  # steps per clipping norm: rounding is a millionth of it, and the noise is drawn in whole steps
 CERTIFICATE_FILE = "certificate.json"
+LARGEST_STEPS = 2**50  # of the noise: a draw of many deviations stays far below 64 bits
 WORTHLESS_DELTA = 1e-3  # local differential privacy with a larger delta says nothing of anybody
 HALVINGS = 200  # of a bisection in double precision
+
+
+def check_noise(name: str, noise: float) -> float:
+    """Return a noise that can be drawn and certified, in multiples of the clipping norm, or raise naming the option."""
+    positive(name, noise)
+    least, most = SMALLEST_SCALE / GRID, LARGEST_STEPS / GRID
+    if not least <= noise <= most:
+        raise ValueError(
+            f"{name} must lie between {least:.2g} and {most:.2g} clipping norms, where what is drawn is certified, got "
+            f"{noise:g}."
+        )
+    return noise
 
 
 @dataclass(frozen=True)
@@ -81,7 +94,7 @@ def certify(
         windows: released of one trial.
         delta: of the statement of local differential privacy.
     """
-    positive("noise", noise)
+    check_noise("noise", noise)
     positive_integer("dimension", dimension)
     positive_integer("windows", windows)
     in_range("delta", delta, 0.0, 1.0, open_ends=True)
@@ -167,7 +180,7 @@ class CertifiedEncoder:
 
     def __post_init__(self) -> None:
         positive("norm", self.norm)
-        positive("noise", self.noise)
+        check_noise("noise", self.noise)
 
     @classmethod
     def load(cls, path: str | Path) -> CertifiedEncoder:

@@ -184,11 +184,11 @@ def run_censoring(
     """
     import numpy as np
 
-    from keshi._validate import positive
     from keshi.auditing.few_shot import check_few_shot
     from keshi.auditing.identification import label_only_rate
     from keshi.auditing.use_probe import check_uses
     from keshi.censoring.censor import Censor
+    from keshi.censoring.certified import check_noise
     from keshi.censoring.splits import split_people, training_rows
     from keshi.cli.censor_checkpoint import check_same
     from keshi.errors import DomainError
@@ -206,7 +206,7 @@ def run_censoring(
     censor = Censor(method, strength=strength, **options).check()
     whole = windows
     if noise is not None:
-        positive("noise (--noise)", noise)
+        check_noise("noise (--noise)", noise)
     elsewhere = None
     if len(leave_out):
         if absent := sorted({str(one) for one in leave_out} - {str(one) for one in np.unique(windows.label)}):
