@@ -21,6 +21,7 @@ from keshi._validate import positive_integer
 from keshi.censoring.checkpoints import Checkpoint, TrainingState
 from keshi.censoring.encoders import ConvEncoder, DenseEncoder, encode_in_batches, noisy
 from keshi.censoring.games import Game, TrainingSet
+from keshi.censoring.objectives import entropy, label_loss
 from keshi.censoring.optimizers import rmsprop
 from keshi.censoring.schedules import SCHEDULES, Schedule
 
@@ -32,6 +33,8 @@ FOOLED_BEYOND = 3.0
 FOOLED_MEMORY = 0.9  # of the running mean over batches: one odd batch must not end a step
 # Below this share of its uninformed loss gained, an adversary has learned nothing an encoder could unlearn.
 WEAK_EDGE = 0.02
+# Below this share of its uninformed loss gained, the label is lost: the plain network gains most of it.
+LABEL_EDGE = 0.1
 
 
 @dataclass(frozen=True)
@@ -265,14 +268,31 @@ def play(
             f"beyond {FOOLED_BEYOND:g} times the loss of knowing nothing, which hides nobody from a fresh "
             "attacker and would destroy the label. A smaller strength or target='prior' avoids it."
         )
+    if strength > 0 and curve and (lost := label_lost(encoder, head, data)) is not None:
+        warnings.append(lost)
     if strength > 0 and curve and learns:
         edge = max(1 - record.adversary_loss / record.adversary_uninformed for record in curve)
         if edge < WEAK_EDGE:
             warnings.append(
                 f"the adversary stayed weak: it never gained more than {max(edge, 0):.1%} over knowing "
-                "nothing, so what changed is mostly further label training; compare with strength 0."
+                "nothing, so its failure is no evidence that anybody is hidden; compare with strength 0."
             )
     return TrainingOutcome(tuple(curve), tuple(warnings), diverged)
+
+
+def label_lost(encoder: ConvEncoder | DenseEncoder, head: nn.Module, data: TrainingSet) -> str | None:
+    """The warning that the features collapsed, by how well the head reads the training windows' label off them."""
+    with torch.no_grad():
+        z = noisy(encoder, encode_in_batches(encoder, data.x))
+        loss = float(label_loss(head(z), data.label))
+    uninformed = entropy(torch.bincount(data.label))
+    if not loss > (1 - LABEL_EDGE) * uninformed:
+        return None
+    return (
+        f"the features collapsed: the label is hardly read off them, with a loss of {loss:.3f} nats (knowing nothing "
+        f"{uninformed:.3f}), and whoever may be hidden, little is kept. Use a smaller strength, or train longer for "
+        "the label first."
+    )
 
 
 def falling(number: int, rounds: int) -> float:
