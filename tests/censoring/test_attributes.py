@@ -5,11 +5,12 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from keshi.censoring.attributes import GROUPS, JointGame, codes_of
+from keshi.censoring.attributes import GROUPS, JointGame, as_columns, codes_of
 from keshi.censoring.encoders import ConvEncoder, LabelHead
 from keshi.censoring.games import PairGame, SubjectGame, TrainingSet
 from keshi.censoring.optimizers import rmsprop
 from keshi.censoring.training import train_encoder
+from keshi.errors import DomainError
 
 
 def generator(seed: int = 0) -> torch.Generator:
@@ -40,6 +41,11 @@ def test_measurements_are_cut_into_groups_of_equal_size_and_classes_are_left_alo
         codes = codes_of(mostly)
         np.testing.assert_array_equal(codes == codes[0], mostly == mostly[0])
         assert set(codes) == {0, 1}
+
+
+def test_attributes_whose_names_read_the_same_are_refused() -> None:
+    with pytest.raises(DomainError, match=r"names that differ as text, got \[1, '1'\]"):
+        as_columns({1: [0, 1], "1": [1, 0]})
 
 
 def test_a_joint_game_adds_adversaries_and_averages_the_label() -> None:

@@ -102,3 +102,9 @@ def test_little_noise_promises_no_differential_privacy_and_no_delta_above_1() ->
     assert "no local differential privacy to speak of (epsilon 720)" in weak.sentence
     worthy = certify(noise=1.0, dimension=16, shares=np.ones(10))
     assert "(10.00, 1.01e-05)-local differential privacy" in worthy.sentence
+
+
+@pytest.mark.parametrize("shares", [[], [0.0, 0.0], [-1.0, 2.0], [np.nan, 1.0]])
+def test_shares_that_are_none_are_refused(shares: list[float]) -> None:
+    with pytest.raises(ValueError, match="shares must be numbers of at least 0"):
+        certify(noise=1.0, dimension=4, shares=np.array(shares))

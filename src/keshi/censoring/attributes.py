@@ -25,7 +25,10 @@ MOST_CLASSES = 20  # more different numbers with fractions are a measurement
 def as_columns(subject: Any) -> dict[str, Any]:
     """Attributes by name: a column alone is called "subject"; a mapping or a data frame has several."""
     if isinstance(subject, Mapping):
-        return {str(name): column for name, column in subject.items()}
+        columns = {str(name): column for name, column in subject.items()}
+        if len(columns) < len(subject):  # one of them would not be erased
+            raise DomainError(f"attributes need names that differ as text, got {list(subject)}.")
+        return columns
     if hasattr(subject, "columns"):  # a data frame of any library
         return {str(name): np.asarray(subject[name]) for name in subject.columns}
     return {"subject": subject}

@@ -99,6 +99,8 @@ def certify(
     positive_integer("windows", windows)
     in_range("delta", delta, 0.0, 1.0, open_ends=True)
     shares = np.asarray(shares, dtype=float)
+    if not (np.isfinite(shares).all() and (shares >= 0).all() and shares.sum() > 0):
+        raise ValueError("shares must be numbers of at least 0, some above it: how frequent everybody is.")
     shares = shares[shares > 0] / shares.sum()
     # A feature vector lies within 1 of the origin (in clipping norms, and a rounding), n of them within sqrt(n).
     radius = (1 + math.sqrt(dimension) / GRID) * math.sqrt(windows)
