@@ -30,7 +30,7 @@ from keshi.artifacts.atomic import write_atomically
 from keshi.auditing.attackers import ATTACKERS, attack_all, naming_task, noise_aware, perceptron, score
 from keshi.auditing.labels import macro_f1
 from keshi.censoring.censor import Censor
-from keshi.censoring.certified import CertifiedEncoder, certify
+from keshi.censoring.certified import CertifiedEncoder, certify, trial_shares
 from keshi.censoring.encoded import CensoredEncoder
 from keshi.censoring.schedules import SCHEDULES, Schedule
 from keshi.censoring.splits import split_people
@@ -138,13 +138,14 @@ def _measured(
     found["majority"] = float(np.mean(task.code_test == np.bincount(task.code_train).argmax()))
     if release:
         shares = np.unique(known.subject, return_counts=True)[1].astype(float)
-        usual = int(np.median(np.unique(known.trial, return_counts=True)[1]))
         found["window"] = asdict(release.certificate(shares))
-        found["trial"] = asdict(release.certificate(shares, windows=usual))
+        found["trial"] = asdict(release.certificate_of_trials(known.subject, known.trial))
         # the noise cannot tell the label from the person: the same bound holds for naming the label
         labels = np.unique(known.label, return_counts=True)[1].astype(float)
         found["label_accuracy_at_most"] = release.certificate(labels).accuracy
-        found["windows_until_vacuous"] = windows_until(level, encoder.features, shares)
+        found["windows_until_vacuous"] = windows_until(
+            level, encoder.features, trial_shares(known.subject, known.trial)
+        )
     return found
 
 

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 from scipy.stats import norm
@@ -87,6 +89,15 @@ def test_more_windows_prove_less_and_more_noise_proves_more() -> None:
     assert one.epsilon < trial.epsilon
     assert certify(noise=4.0, dimension=16, shares=EVEN).accuracy < one.accuracy < 0.25
     assert "From 100 windows of one trial no attacker" in trial.sentence
+
+
+def test_people_are_as_frequent_as_their_trials_in_what_is_proven_of_a_trial() -> None:
+    trial = np.repeat(np.arange(7), [2, 2, 2, 2, 2, 2, 12])  # six trials of one person, a long one of another
+    release = CertifiedEncoder(encoder=SimpleNamespace(features=4), norm=1.0, noise=1000.0)  # type: ignore[arg-type]
+    proven = release.certificate_of_trials((trial == 6).astype(int), trial)
+    assert proven.windows == 2
+    assert proven.guess == pytest.approx(6 / 7)  # naming the first person is right so often
+    assert proven.accuracy >= 6 / 7
 
 
 def test_the_clipping_norm_is_a_quantile_of_norms() -> None:

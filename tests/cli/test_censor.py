@@ -17,7 +17,6 @@ from keshi.censoring.encoded import CensoredEncoder
 from keshi.cli import censor_budget, censor_figures, censor_run
 from keshi.cli.censor import censor
 from keshi.errors import ArtifactError, DomainError, KeshiError, RecordsError
-from keshi.records.windows import Standardizer, Windows
 
 app = typer.Typer()
 app.command()(censor)
@@ -226,20 +225,6 @@ def test_noise_that_cannot_be_certified_is_refused_before_the_training(
     monkeypatch.setattr("keshi.censoring.censor.Censor.fit", lambda *_, **__: pytest.fail("trained"))
     with pytest.raises(ValueError, match=r"noise \(--noise\) must lie between 6.1e-05 and 1.1e\+09 clipping"):
         run(people_csv, *COLUMNS, "--noise", noise, "-o", tmp_path / "run")
-
-
-def test_people_are_as_frequent_as_their_trials_in_what_is_proven_of_a_trial() -> None:
-    encoder = CensoredEncoder(
-        {"head.linear.weight": np.zeros((2, 4))}, Standardizer(np.zeros(1), np.ones(1)), ("a", "b"), 1, 8, {}
-    )
-    trial = np.repeat(np.arange(7), [2, 2, 2, 2, 2, 2, 12])  # six trials of one person, a long one of another
-    windows = Windows(np.zeros((24, 1, 8)), trial, (trial == 6).astype(int), trial, trial)
-    proven = censor_run._certificate_of_trials(CertifiedEncoder(encoder, 1.0, 1000.0), windows)
-    assert (proven.guess, proven.windows) == (
-        pytest.approx(6 / 7),
-        2,
-    )  # naming the first person is right so often
-    assert proven.accuracy >= 6 / 7
 
 
 def test_an_export_that_cannot_be_is_refused_before_the_training(

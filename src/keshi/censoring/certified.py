@@ -226,6 +226,24 @@ class CertifiedEncoder:
             noise=self.noise, dimension=self.encoder.features, shares=shares, windows=windows, delta=delta
         )
 
+    def certificate_of_trials(self, subject: np.ndarray, trial: np.ndarray) -> Certificate:
+        """What is proven of the windows of one trial, of the median number of them.
+
+        People are as frequent as their trials: whoever has many short ones is guessed more often by trial than by
+        window.
+
+        Args:
+            subject, trial: (n,) of every window that is released.
+        """
+        counts = np.unique(trial, return_counts=True)[1]
+        return self.certificate(trial_shares(subject, trial), windows=int(np.median(counts)))
+
+
+def trial_shares(subject: np.ndarray, trial: np.ndarray) -> np.ndarray:
+    """How many trials everybody has, from subject and trial (n,) of every window."""
+    first = np.unique(trial, return_index=True)[1]
+    return np.unique(subject[first], return_counts=True)[1].astype(float)
+
 
 def clipping_norm(z: np.ndarray, *, quantile: float = 0.5) -> float:
     """A quantile of the norms of training features z (n, features): smaller clips more and adds less noise."""

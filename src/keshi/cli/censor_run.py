@@ -284,8 +284,8 @@ def run_censoring(
             noise,
             figures("with noise", noisy),
             noisy.certificate(shares),
-            _certificate_of_trials(noisy, known),
-            _certificate_of_trials(noisy, recordings),
+            noisy.certificate_of_trials(known.subject, known.trial),
+            noisy.certificate_of_trials(recordings.subject, recordings.trial),
         )
     return CensoringRun(
         encoder=censor.encoder_,
@@ -305,18 +305,6 @@ def run_censoring(
         softmax_left_out_f1=measurement.softmax_left_out_f1(uncensored),
         uses_without_features=measurement.uses_without_features(uncensored),
     )
-
-
-def _certificate_of_trials(noisy: CertifiedEncoder, windows: Windows) -> Certificate:
-    """What is proven of the windows of one trial, of the median number of them.
-
-    People are as frequent as their trials: whoever has many short ones is guessed more often by trial than by window.
-    """
-    import numpy as np
-
-    _, first, counts = np.unique(windows.trial, return_index=True, return_counts=True)
-    shares = np.unique(windows.subject[first], return_counts=True)[1].astype(float)
-    return noisy.certificate(shares, windows=int(np.median(counts)))
 
 
 def _without_nan(value: Any) -> Any:
