@@ -16,6 +16,8 @@ from keshi.records.domain import Domain
 from keshi.synthesis.presets import PaperPreset
 from keshi.synthesis.synthesizer import embed_table
 
+pytestmark = pytest.mark.real_noise
+
 DOMAIN = Domain({"age": Numerical(0, 100), "ill": Categorical(("no", "yes"))}, label="ill")
 app = typer.Typer()
 app.command()(audit_mechanism)

@@ -19,6 +19,8 @@ from keshi.records.column_kinds import Categorical, Numerical
 from keshi.synthesis.learning_audit import audit_learning
 from keshi.synthesis.learning_claim import LearningClaim
 
+pytestmark = pytest.mark.real_noise
+
 TYPES = {"age": "integer", "city": "text", "name": "text"}
 REAL_NOISE = mechanisms.discrete_gaussian
 REAL_SCALES = mechanisms.noise_scales

@@ -13,6 +13,8 @@ from keshi.privacy.ledger import PrivacyLedger
 from keshi.privacy.mechanisms import Block, discrete_gaussian, noise_scales, release
 from keshi.privacy.unit import PrivacyUnit
 
+pytestmark = pytest.mark.real_noise
+
 SCALE = 1_000
 
 

@@ -25,6 +25,8 @@ from keshi.synthesis.marginals import MarginalFeatures
 from keshi.synthesis.mechanism_audit import audit_mechanism
 from keshi.synthesis.presets import KeshiPreset, PaperPreset
 
+pytestmark = pytest.mark.real_noise
+
 DOMAIN = Domain(
     {
         "age": Numerical(0, 100, integer=True),

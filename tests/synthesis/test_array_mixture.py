@@ -147,6 +147,7 @@ def test_subjects_weigh_one_however_many_images_they_have():
     assert len(train(embedding).sample(5)) == 5
 
 
+@pytest.mark.real_noise
 @pytest.mark.parametrize("relation", ["add-or-remove", "replace-one"])
 def test_the_mechanism_passes_its_audit(relation):
     audit = audit_mechanism(

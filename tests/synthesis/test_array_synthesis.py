@@ -276,6 +276,7 @@ def test_extreme_arrays_reach_every_bound_and_follow_the_domain(domain):
     TableEncoder(refusing).encode(neighbouring_tables(refusing, rows=5, extremes=8).with_all())
 
 
+@pytest.mark.real_noise
 @pytest.mark.parametrize(
     ("domain", "unit"),
     [

@@ -17,6 +17,8 @@ from keshi.synthesis.learning_audit import audit_learning
 from keshi.synthesis.learning_claim import LearningClaim
 from keshi.synthesis.learning_trials import LearningTrials, RepeatedLadder, SmallPlan
 
+pytestmark = pytest.mark.real_noise
+
 TYPES = {"age": "integer", "city": "text", "ill": "boolean"}
 
 

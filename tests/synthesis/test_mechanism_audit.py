@@ -28,6 +28,8 @@ from keshi.synthesis.private_embedding import Plan
 from keshi.synthesis.repeated_plan import FixedPlans
 from keshi.synthesis.synthesizer import embed_table
 
+pytestmark = pytest.mark.real_noise
+
 LONG = bool(os.environ.get("KESHI_LONG"))
 UNIT = PrivacyUnit("add-or-remove")
 MIXED = Domain(

@@ -222,6 +222,7 @@ def test_people_weigh_one_however_many_windows_they_have():
     assert len(train(embedding).sample(5)) == 5
 
 
+@pytest.mark.real_noise
 def test_the_mechanism_passes_its_audit():
     audit = audit_mechanism(
         Domain({"x": Window(6, 1, lower=-1, upper=1), "y": Categorical(("a", "b"))}, label="y"),

@@ -7,6 +7,7 @@ subject, spilled to disk, and weighed partition by partition. Imports no network
 from __future__ import annotations
 
 import os
+import secrets
 import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -87,7 +88,7 @@ def _reserve(path: Path) -> None:
 
 def _spill(identifiers: Iterable[Iterable[Any]], folder: Path) -> int:
     """Write (hashed subject, lottery number, position) of every record into the partition of its subject."""
-    key = os.urandom(32)  # without it, nobody can tell from the temporary files who is in them
+    key = secrets.token_bytes(32)  # without it, nobody can tell from the temporary files who is in them
     files = [(folder / f"{partition}.bin").open("wb") for partition in range(_PARTITIONS)]
     position = 0
     try:
@@ -95,7 +96,7 @@ def _spill(identifiers: Iterable[Iterable[Any]], folder: Path) -> int:
             digests = np.array([_digest(value, key) for value in batch], dtype="S16")
             entries = np.empty(len(digests), dtype=_ENTRY)
             entries["subject"] = digests
-            entries["lottery"] = np.frombuffer(os.urandom(8 * len(digests)), dtype="<u8")
+            entries["lottery"] = np.frombuffer(secrets.token_bytes(8 * len(digests)), dtype="<u8")
             entries["position"] = np.arange(position, position + len(digests))
             home = np.array([digest[0] % _PARTITIONS if digest else 0 for digest in digests], dtype=np.int64)
             for partition in np.unique(home):
