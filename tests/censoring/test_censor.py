@@ -444,6 +444,7 @@ def test_the_robust_release_has_noise_that_belongs_to_the_window_and_comes_back_
     assert censor.encoder_.noise_key.hex() not in (tmp_path / "robust" / "manifest.json").read_text()
 
 
+@pytest.mark.real_noise
 def test_trainings_with_one_seed_agree_in_everything_but_the_noise() -> None:
     """Each has a key of its own, so no difference of two encoders' features is free of noise."""
     x, y, s = simulated_people(80)
@@ -463,6 +464,7 @@ def test_trainings_with_one_seed_agree_in_everything_but_the_noise() -> None:
         assert apart.std() == pytest.approx(np.sqrt(2), abs=0.15)
 
 
+@pytest.mark.real_noise
 def test_the_key_of_the_noise_is_what_the_operating_system_gave_whatever_the_seed(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

@@ -22,6 +22,7 @@ def certified(norm: float = 2.0, noise: float = 0.5) -> CertifiedEncoder:
     return CertifiedEncoder(encoder=None, norm=norm, noise=noise)  # type: ignore[arg-type]
 
 
+@pytest.mark.real_noise
 def test_released_features_are_clipped_and_have_the_stated_noise() -> None:
     z = np.zeros((4000, 3), dtype=np.float32)
     z[:, 0] = 100.0  # far beyond the norm

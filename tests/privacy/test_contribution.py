@@ -43,6 +43,7 @@ def test_batches_and_the_order_of_other_subjects_do_not_matter():
     assert np.array_equal(shuffled, whole[order])
 
 
+@pytest.mark.real_noise
 def test_kept_records_are_drawn_anew_every_time_and_uniformly():
     """One subject with 4 records, one kept, 400 draws: each is kept 100 times +- 5 standard deviations."""
     counts = np.zeros(4)

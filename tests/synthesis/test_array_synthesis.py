@@ -301,6 +301,7 @@ def test_the_mechanism_of_arrays_passes_its_audit(domain, unit):
     assert found.bounds.epsilon_bound <= 1.0
 
 
+@pytest.mark.real_noise
 def test_bounds_that_are_read_off_the_images_are_flagged(monkeypatch):
     """A mutant: pixels scaled by the brightest of the batch."""
     from keshi.records import arrays, tables

@@ -47,6 +47,7 @@ def embedded(batches, **options):
     return embed(batches, DOMAIN, PRESET, **settings)
 
 
+@pytest.mark.real_noise
 def test_noise_is_fresh_for_every_run_whatever_the_seed() -> None:
     first, again, other = (embedded(lambda: [records()], seed=seed) for seed in (0, 0, 1))
     spread = SpreadStatistic
